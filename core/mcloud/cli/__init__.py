@@ -1,0 +1,1 @@
+"""The command line; screen.py is the only place that prints."""

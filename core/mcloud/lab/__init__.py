@@ -1,0 +1,1 @@
+"""The lab: machines in namespaces on this machine."""

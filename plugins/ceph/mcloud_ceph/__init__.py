@@ -1,0 +1,1 @@
+"""The Ceph service plugin."""

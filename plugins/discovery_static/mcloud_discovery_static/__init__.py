@@ -1,0 +1,1 @@
+"""Discovery by an address that is given."""

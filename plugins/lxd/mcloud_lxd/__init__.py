@@ -1,0 +1,1 @@
+"""The LXD service plugin."""

@@ -1,0 +1,1 @@
+"""The OVN service plugin."""
