@@ -1,1 +1,89 @@
 """Turns a few machines into a private cloud: the public API, for plugins."""
+
+import pluggy
+
+from mcloud.errors import (
+    CommandError,
+    DiscoveryError,
+    McloudError,
+    PlanError,
+    PluginError,
+    ProtocolError,
+    RunFailed,
+    ServiceError,
+    SettingsError,
+    TrustError,
+)
+from mcloud.host import FileStat, Host, Result
+from mcloud.model import (
+    API,
+    Beacon,
+    Channel,
+    Check,
+    Disk,
+    DiskChoice,
+    HostName,
+    Manifest,
+    Nic,
+    Node,
+    Printable,
+    Role,
+    Search,
+    ServiceState,
+    Settings,
+    Survey,
+)
+from mcloud.offers import (
+    JoinToken,
+    NetworkAccess,
+    NetworkUplink,
+    Offer,
+    StorageAccess,
+    StoragePool,
+    VirtualNetworks,
+)
+from mcloud.steps import Step, StepContext
+
+hookimpl = pluggy.HookimplMarker("mcloud")
+
+__all__ = [
+    "API",
+    "Beacon",
+    "Channel",
+    "Check",
+    "CommandError",
+    "DiscoveryError",
+    "Disk",
+    "DiskChoice",
+    "FileStat",
+    "Host",
+    "HostName",
+    "JoinToken",
+    "Manifest",
+    "McloudError",
+    "NetworkAccess",
+    "NetworkUplink",
+    "Nic",
+    "Node",
+    "Offer",
+    "PlanError",
+    "PluginError",
+    "Printable",
+    "ProtocolError",
+    "Result",
+    "Role",
+    "RunFailed",
+    "Search",
+    "ServiceError",
+    "ServiceState",
+    "Settings",
+    "SettingsError",
+    "Step",
+    "StepContext",
+    "StorageAccess",
+    "StoragePool",
+    "Survey",
+    "TrustError",
+    "VirtualNetworks",
+    "hookimpl",
+]

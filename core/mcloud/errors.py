@@ -12,8 +12,12 @@ class McloudError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         """Keep the message, and the hint apart from it."""
         super().__init__(message)
-        self.message = message
         self.hint = hint
+
+    @property
+    def message(self) -> str:
+        """What happened, without the hint."""
+        return str(self.args[0])
 
     def __str__(self) -> str:
         return self.message
@@ -80,7 +84,8 @@ class RunFailed(ExceptionGroup, McloudError):  # noqa: N818 - an outcome
         """Set what `McloudError` has; the rest is done in `__new__`."""
         self.hint = hint
 
-    def derive(self, failures: Sequence[Exception], /) -> "RunFailed":
+    # typeshed wants an overload for BaseException groups, which an ExceptionGroup never makes.
+    def derive(self, failures: Sequence[Exception], /) -> "RunFailed":  # type: ignore[override]
         """Return a group of some of the failures, for `except*` and `split`."""
         return RunFailed(self.message, failures, hint=self.hint)
 

@@ -1,0 +1,122 @@
+"""Every hook of mcloud, in the order of a cloud's life; read this file first.
+
+A plugin is a module (or object) with functions of these names, marked `@hookimpl`, found by an
+entry point of group `mcloud`. A hook takes those of the arguments below that it needs. Hooks that
+plan return steps and do nothing: they are never given a `Host`.
+
+All plan hooks get the same four keywords:
+
+- `node`: the machine the steps are for (`issue_token`: the joiner they are *about*);
+- `nodes`: the coming roster, founder first, then the file's order. Roles follow that order;
+- `settings`: the plugin's cloud-wide settings, secret fields None (a step reads `ctx.secret`);
+- `node_settings`: the plugin's settings by machine name; machines without any have defaults.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pluggy
+from pydantic import SecretStr
+
+from mcloud.host import Host
+from mcloud.model import Beacon, Channel, Check, Manifest, Node, Role, Search, ServiceState
+from mcloud.steps import Step
+
+hookspec = pluggy.HookspecMarker("mcloud")
+
+# ---- describe: read only, every plugin is asked -------------------------------------------------------
+
+
+@hookspec
+def manifest() -> Manifest:  # type: ignore[empty-body]
+    """Say what this plugin is. At load, on every machine; the one hook all plugins have."""
+
+
+@hookspec
+def inspect(host: Host) -> ServiceState | None:
+    """Look at this plugin's service on this machine. Before any plan, on every machine; changes nothing.
+
+    The result travels to the initiator and is seen by `preflight` as `node.services[plugin]`.
+    """
+
+
+@hookspec
+def preflight(  # type: ignore[empty-body]
+    nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
+) -> Iterable[Check]:
+    """Check the surveys of *all* machines before any change. On the initiator; an error stops the run."""
+
+
+# ---- meet: before there is a cloud ----------------------------------------------------------------------
+
+
+@hookspec
+def announce(beacon: Beacon, settings: Any) -> AbstractContextManager[None]:  # type: ignore[empty-body]
+    """Make the initiator findable while the context is open. On the initiator; mirror: `discover`."""
+
+
+@hookspec
+def discover(search: Search, settings: Any) -> Iterator[Beacon]:  # type: ignore[empty-body]
+    """Yield initiators as they are found, until the search's patience ends. On a joiner; mirror: `announce`.
+
+    May yield one initiator again and again; the core shows it once.
+    """
+
+
+@hookspec
+def trust(channel: Channel, code: SecretStr, role: Role, binding: bytes) -> None:
+    """Prove on both sides that the other knows the code, without telling it. Both halves call the same hook.
+
+    `binding` holds all that was said before and the certificates: both proofs must cover it.
+    Returns when the other side has proven it; raises TrustError if it did not.
+    """
+
+
+# ---- plan: return steps, do nothing ---------------------------------------------------------------------
+
+
+@hookspec
+def bootstrap(  # type: ignore[empty-body]
+    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
+) -> Iterable[Step]:
+    """Found the service on the founder, nothing more. Stage `found`, founder only."""
+
+
+@hookspec
+def issue_token(  # type: ignore[empty-body]
+    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
+) -> Iterable[Step]:
+    """Make what joiner `node` needs to join; the last step offers `JoinToken`. Stage `enter`, at the seat.
+
+    Once per joiner, when that joiner asks; `ctx.request` is what it sent. Mirror: `join`.
+    """
+
+
+@hookspec
+def join(  # type: ignore[empty-body]
+    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
+) -> Iterable[Step]:
+    """Do all per-machine work. Stage `enter`, on every machine, the founder too (it has no token).
+
+    Steps that use the token have `needs=(JoinToken,)` and are left out where `node.founder`.
+    Mirror: `issue_token`.
+    """
+
+
+@hookspec
+def configure(  # type: ignore[empty-body]
+    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
+) -> Iterable[Step]:
+    """Set the cloud up as a whole, when all machines are in. Stage `configure`, at the seat, once.
+
+    Steps converge: a probe is true only if it is so for all `nodes`. Offers that are cloud-wide
+    are made here, with a probe.
+    """
+
+
+@hookspec
+def adapt(  # type: ignore[empty-body]
+    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
+) -> Iterable[Step]:
+    """Bring this machine in line with the cloud as it is now. Stage `adapt`, every machine, new ones too."""
