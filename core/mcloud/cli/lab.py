@@ -1,0 +1,148 @@
+"""`mcloud lab`: machines in namespaces on this machine."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+from mcloud.errors import McloudError
+from mcloud.lab import Lab, wires
+from mcloud.lab.layout import DEFAULT_DISKS
+from mcloud.lab.machine import environment
+
+PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+@click.group()
+def lab() -> None:
+    """Real machines in namespaces on this machine, to form clouds in.
+
+    Several labs live side by side, each under its own --lab NAME.
+    """
+
+
+def _command(**attributes: Any) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command of the group: with --lab, and with errors in two lines."""
+
+    def wrap(function: Callable[..., None]) -> click.Command:
+        @wraps(function)
+        def guarded(*, name: str, **arguments: Any) -> None:
+            try:
+                function(Lab(name), **arguments)
+            except McloudError as error:
+                click.echo(f"error: {error}" + (f"\nhint:  {error.hint}" if error.hint else ""), err=True)
+                sys.exit(error.exit_code)
+
+        option = click.option(
+            "--lab", "name", default="lab", envvar="MCLOUD_LAB", show_default=True, help="Which lab."
+        )
+        return lab.command(**attributes)(option(guarded))
+
+    return wrap
+
+
+@_command()
+@click.option("--machines", default=3, show_default=True, help="How many; they are named n1, n2, ...")
+@click.option(
+    "--disk",
+    "disks",
+    multiple=True,
+    metavar="SIZE",
+    help=f"A disk on each machine. [default: {' '.join(DEFAULT_DISKS)}]",
+)
+@click.option(
+    "--nic",
+    "nics",
+    multiple=True,
+    metavar="NAME",
+    help="A network beyond eth0 (internal), eth1 (uplink), eth2 (underlay).",
+)
+def up(lab: Lab, *, machines: int, disks: tuple[str, ...], nics: tuple[str, ...]) -> None:
+    """Make the machines and boot them."""
+    lab.up(machines=machines, disk_sizes=disks, nics=nics, say=click.echo)
+
+
+@_command()
+def down(lab: Lab) -> None:
+    """Take everything away, from any state."""
+    lab.down()
+
+
+@_command(context_settings=PASS_ON)
+@click.argument("machine")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(lab: Lab, *, machine: str, command: tuple[str, ...]) -> None:
+    """Run a command on a machine, with this terminal; its exit status is ours."""
+    _become(lab.machine(machine).argv(command[command[0] == "--" :]))
+
+
+@_command()
+@click.argument("machine")
+def shell(lab: Lab, *, machine: str) -> None:
+    """Open a root shell on a machine."""
+    _become(lab.machine(machine).argv(["bash", "--login"]))
+
+
+@_command()
+@click.argument("machines", nargs=-1, required=True)
+def kill(lab: Lab, *, machines: tuple[str, ...]) -> None:
+    """Cut the power of machines: every process is killed at once."""
+    lab.kill(*machines)
+
+
+@_command()
+@click.argument("machines", nargs=-1)
+def boot(lab: Lab, *, machines: tuple[str, ...]) -> None:
+    """Switch machines on (all that are off, when none is named)."""
+    lab.boot(*machines, say=click.echo)
+
+
+@_command()
+@click.argument("one")
+@click.argument("other")
+def cut(lab: Lab, *, one: str, other: str) -> None:
+    """Cut the network between two machines."""
+    lab.cut(one, other)
+
+
+@_command()
+@click.argument("one")
+@click.argument("other")
+def mend(lab: Lab, *, one: str, other: str) -> None:
+    """Mend the network between two machines."""
+    lab.mend(one, other)
+
+
+@_command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(lab: Lab, *, as_json: bool) -> None:
+    """Show the machines, what failed on them, and what is cut."""
+    machines = [lab.machine(name) for name in lab.names()]
+    cuts = sorted(wires.cuts(lab.name))
+    rows = [
+        {
+            "name": machine.name,
+            "state": machine.state(),
+            "address": machine.address,
+            "pid": machine.pid,
+            "failed": machine.failed(),
+        }
+        for machine in machines
+    ]
+    if as_json:
+        click.echo(json.dumps({"lab": lab.name, "machines": rows, "cuts": cuts}))
+        return
+    for row in rows:
+        failed = f"  failed: {', '.join(row['failed'])}" if row["failed"] else ""
+        click.echo(f"{row['name']}  {row['state']:<9} {row['address']}{failed}")
+    for one, other in cuts:
+        click.echo(f"cut: {one} - {other}")
+
+
+def _become(argv: list[str]) -> None:
+    sys.stdout.flush()
+    os.execve(argv[0], argv, environment() | {"TERM": os.environ.get("TERM", "dumb")})  # noqa: S606 - no shell wanted

@@ -1,0 +1,5 @@
+"""`python -m mcloud.lab`: the lab's commands alone."""
+
+from mcloud.cli.lab import lab
+
+lab(prog_name="mcloud lab")

@@ -1,0 +1,145 @@
+"""What a lab is made of: its machines, their disks and networks, and where everything is kept."""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mcloud.errors import McloudError
+
+STATE = Path("/run/mcloud-lab")
+IMAGES = Path("/var/tmp/mcloud-lab")  # noqa: S108 - disks want a big file system that is not memory
+LOCAL_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
+NIC_NAME = re.compile(r"[a-z][a-z0-9]{0,7}")
+DEFAULT_DISKS = ("10G", "10G")
+INTERNAL, UPLINK, UNDERLAY = "eth0", "eth1", "eth2"
+UPLINK_GATEWAYS = ("192.0.2.1/24", "2001:db8:2::1/64")
+FIRST_HOST = 10  # n1 is .11
+MOST_MACHINES = 9  # names stay two characters long, addresses readable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nic:
+    """One network interface of a machine; `addresses` with their prefix length."""
+
+    name: str
+    mac: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """One disk of a machine: `sda` and on, `size` as truncate(1) reads it."""
+
+    name: str
+    size: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineLayout:
+    """One machine."""
+
+    name: str
+    nics: tuple[Nic, ...]
+    disks: tuple[Disk, ...]
+
+    @property
+    def address(self) -> str:
+        """Return the IPv4 address on the internal network, without prefix."""
+        return self.nics[0].addresses[0].partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """A whole lab, as it is written to `lab.json`."""
+
+    name: str
+    machines: tuple[MachineLayout, ...]
+
+    def machine(self, name: str) -> MachineLayout:
+        """Return one machine by name; McloudError with the known names when there is none."""
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        known = ", ".join(machine.name for machine in self.machines)
+        raise McloudError(f"lab {self.name!r} has no machine {name!r}", hint=f"its machines are {known}")
+
+
+def plan(name: str, *, machines: int, disks: tuple[str, ...] = (), nics: tuple[str, ...] = ()) -> Layout:
+    """Lay out a lab of n1..nN; `disks` are sizes, `nics` the names of networks beyond the usual three."""
+    check_name(name)
+    if not 1 <= machines <= MOST_MACHINES:
+        raise McloudError(f"{machines} machines", hint=f"ask for 1 to {MOST_MACHINES}")
+    for nic in nics:
+        if not NIC_NAME.fullmatch(nic) or nic in {INTERNAL, UPLINK, UNDERLAY} or nics.count(nic) > 1:
+            raise McloudError(f"a network interface cannot be named {nic!r}", hint="try eth3")
+    for size in disks:
+        if not re.fullmatch(r"[1-9][0-9]*[KMGT]", size):
+            raise McloudError(f"a disk cannot have the size {size!r}", hint="write 10G or 512M")
+    return Layout(
+        name=name,
+        machines=tuple(
+            _machine(name, number, disks or DEFAULT_DISKS, nics) for number in range(1, machines + 1)
+        ),
+    )
+
+
+def check_name(name: str) -> None:
+    """Refuse a lab name that is no short lower-case word: it becomes part of paths."""
+    if not LOCAL_NAME.fullmatch(name):
+        raise McloudError(
+            f"a lab cannot be named {name!r}", hint="use up to 16 lower-case letters, digits and hyphens"
+        )
+
+
+def _machine(lab: str, number: int, disks: tuple[str, ...], extra: tuple[str, ...]) -> MachineLayout:
+    name = f"n{number}"
+    networks: list[tuple[str, int | None]] = [(INTERNAL, 0), (UPLINK, None), (UNDERLAY, 2)]
+    networks += zip(extra, [1, *range(3, 3 + len(extra))], strict=False)
+    return MachineLayout(
+        name=name,
+        nics=tuple(
+            Nic(name=nic, mac=_mac(f"{lab}/{name}/{nic}"), addresses=_addresses(network, FIRST_HOST + number))
+            for nic, network in networks
+        ),
+        disks=tuple(Disk(name=f"sd{chr(ord('a') + i)}", size=size) for i, size in enumerate(disks)),
+    )
+
+
+def _addresses(network: int | None, host: int) -> tuple[str, ...]:
+    if network is None:
+        return ()
+    return (f"10.10.{network}.{host}/24", f"fd10:10:0:{network}::{host}/64")
+
+
+def _mac(what: str) -> str:
+    # Locally administered, and the same after every boot, as on a real machine.
+    return "02:" + hashlib.sha256(what.encode()).digest()[:5].hex(":")
+
+
+def save(layout: Layout) -> None:
+    """Write the layout down for the commands that come later."""
+    (STATE / layout.name / "lab.json").write_text(json.dumps(asdict(layout), indent=1) + "\n")
+
+
+def load(name: str) -> Layout | None:
+    """Read a layout; None where there is no such lab."""
+    check_name(name)
+    try:
+        stored = json.loads((STATE / name / "lab.json").read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:  # `lab up` died while it wrote
+        return None
+    return Layout(
+        name=stored["name"],
+        machines=tuple(
+            MachineLayout(
+                name=machine["name"],
+                nics=tuple(Nic(**{**nic, "addresses": tuple(nic["addresses"])}) for nic in machine["nics"]),
+                disks=tuple(Disk(**disk) for disk in machine["disks"]),
+            )
+            for machine in stored["machines"]
+        ),
+    )

@@ -1,0 +1,140 @@
+"""A machine's file system: this machine's own, copy on write, with what must differ made different."""
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from mcloud.lab.commands import execute, succeeds
+from mcloud.lab.layout import STATE, Layout, MachineLayout
+
+SERVICES = re.compile(r"(lxd|lxcfs|ceph|rbdmap|ovn|ovs|openvswitch)[.@-].*|dbus[.-].*")
+# Kernel-wide or about hardware, or slow and of no use here. udevd above all: it would make nodes for the host's disks.
+MASKED = """
+    systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udev-trigger.service
+    systemd-udev-settle.service systemd-modules-load.service systemd-sysctl.service systemd-binfmt.service
+    proc-sys-fs-binfmt_misc.automount dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount
+    sys-kernel-tracing.mount sys-kernel-config.mount systemd-firstboot.service systemd-repart.service
+    systemd-pcrphase.service systemd-pcrphase-sysinit.service systemd-random-seed.service
+    systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-logind.service
+    systemd-networkd.service systemd-networkd.socket systemd-networkd-wait-online.service systemd-resolved.service
+    systemd-hostnamed.service networking.service systemd-ask-password-wall.path
+    getty.target getty-static.service console-getty.service systemd-journald-audit.socket
+""".split()
+UNIT = """\
+[Unit]
+Description=Disk nodes and links of the lab
+DefaultDependencies=no
+Before=sysinit.target local-fs-pre.target systemd-tmpfiles-setup-dev.service
+[Service]
+Type=notify
+ExecStart={python} -I -S {folder}/devices.py {folder}/disks.json
+[Install]
+WantedBy=sysinit.target
+"""
+FOLDER = Path("usr/local/lib/mcloud-lab")
+
+
+def root(lab: str, machine: str) -> Path:
+    """Return where a machine's file system is mounted."""
+    return STATE / lab / "machines" / machine / "root"
+
+
+def build(layout: Layout, machine: MachineLayout) -> None:
+    """Mount a machine's file system and make it a machine of its own."""
+    top = root(layout.name, machine.name)
+    for folder in ("upper", "work", "root"):
+        (top.with_name(folder)).mkdir(parents=True, exist_ok=True)
+    layers = f"lowerdir=/,upperdir={top.with_name('upper')},workdir={top.with_name('work')}"
+    execute(["mount", "-t", "overlay", f"mcloud-lab-{machine.name}", "-o", layers, str(top)])
+    _write_identity(top, layout, machine)
+    _mask(top)
+    _install_devices(top)
+
+
+def write_disks(lab: str, machine: MachineLayout, numbers: dict[str, tuple[int, int]]) -> None:
+    """Tell the machine's first service which device numbers its disks have in this boot."""
+    disks = {
+        name: {"major": major, "minor": minor, "id": f"lab-{machine.name}-{name}"}
+        for name, (major, minor) in numbers.items()
+    }
+    (root(lab, machine.name) / FOLDER / "disks.json").write_text(json.dumps(disks) + "\n")
+
+
+def search_path() -> str:
+    """Return PATH for commands inside: the folder of the interpreter that runs this, then the usual ones."""
+    return f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def sources() -> list[Path]:
+    """Return the folders that packages of mcloud are imported from and that are no part of an installation.
+
+    They are mounted as they are: on an overlay, a file changed below is not always seen above.
+    """
+    prefixes = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
+    found = []
+    for entry in sys.path:
+        folder = Path(entry).resolve()
+        if (
+            entry
+            and not any(folder.is_relative_to(prefix) for prefix in prefixes)
+            and any(folder.glob("mcloud*/"))
+        ):
+            found.append(folder)
+    return found
+
+
+def _write_identity(top: Path, layout: Layout, machine: MachineLayout) -> None:
+    hosts = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    hosts += [f"{other.address} {other.name}" for other in layout.machines]
+    contents = {
+        "etc/hostname": machine.name,
+        "etc/hosts": "\n".join(hosts),
+        "etc/fstab": "# a lab machine mounts nothing of its own",
+        "etc/profile.d/mcloud-lab.sh": f'PATH="{search_path()}"',
+    }
+    for path, text in contents.items():
+        _replace(top / path, text + "\n")
+    _replace(top / "etc/machine-id", "")  # empty: systemd gives each machine its own
+    (top / "var/lib/dbus/machine-id").unlink(missing_ok=True)
+    (top / "usr/sbin/policy-rc.d").unlink(missing_ok=True)  # on a real machine, services may start
+    for folder in ("var/lib/mcloud", "var/log/journal"):
+        shutil.rmtree(top / folder, ignore_errors=True)
+
+
+def _mask(top: Path) -> None:
+    units = top / "etc/systemd/system"
+    enabled = {link.name for kind in ("wants", "requires") for link in units.glob(f"*.{kind}/*")}
+    unrelated = {name for name in enabled if not SERVICES.fullmatch(name) and not name.endswith(".target")}
+    for name in unrelated | set(MASKED):
+        (units / name).unlink(missing_ok=True)
+        (units / name).symlink_to("/dev/null")
+
+
+def _install_devices(top: Path) -> None:
+    folder = top / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(Path(__file__).with_name("devices.py"), folder / "devices.py")
+    unit = top / "etc/systemd/system/mcloud-lab-devices.service"
+    _replace(unit, UNIT.format(python=os.path.realpath(sys.executable), folder=f"/{FOLDER}"))
+    wants = unit.parent / "sysinit.target.wants"
+    wants.mkdir(exist_ok=True)
+    (wants / unit.name).symlink_to(f"../{unit.name}")
+
+
+def _replace(file: Path, text: str) -> None:
+    # Never through a link: /etc/hosts and the like may point elsewhere.
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    file.write_text(text)
+
+
+def drop(lab: str) -> None:
+    """Unmount everything under the lab's state folder, its own tmpfs included."""
+    folder = STATE / lab
+    if os.path.ismount(folder):
+        if not succeeds(["umount", "--recursive", str(folder)]):
+            execute(["umount", "--recursive", "--lazy", str(folder)])
+    shutil.rmtree(folder, ignore_errors=True)
