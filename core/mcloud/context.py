@@ -1,0 +1,191 @@
+"""What a step is given while it is looked for, run or taken back."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+
+from mcloud.errors import PluginError, ServiceError
+from mcloud.host import Host
+from mcloud.journal import Journal
+from mcloud.offers import JoinToken, Offer
+from mcloud.plan import Lane, Plan
+from mcloud.steps import Step
+
+K = TypeVar("K", bound=Offer)
+T = TypeVar("T")
+
+FIRST_LOOK = 0.03
+LONGEST_PAUSE = 0.5
+REQUEST_LIMIT = 64 * 1024
+
+
+class Board:
+    """What has been offered so far on this machine, by the step that offered it. Thread-safe."""
+
+    def __init__(self) -> None:
+        """Begin with nothing offered."""
+        self._offers: dict[str, tuple[Offer, ...]] = {}
+        self._lock = Lock()
+
+    def put(self, key: str, offers: Sequence[Offer]) -> None:
+        """Remember what a step offers."""
+        with self._lock:
+            self._offers[key] = tuple(offers)
+
+    def of(self, key: str) -> tuple[Offer, ...]:
+        """Return what a step offers; nothing if it has not run."""
+        with self._lock:
+            return self._offers.get(key, ())
+
+
+@dataclass
+class Surroundings:
+    """All that the steps of one run on one machine share."""
+
+    host: Host
+    plan: Plan
+    journal: Journal
+    board: Board = field(default_factory=Board)
+    secrets: Mapping[str, Mapping[str, SecretStr | None]] = field(default_factory=dict)
+    """Secret settings by plugin and field."""
+    facts: dict[tuple[str, str], tuple[Offer, ...]] = field(default_factory=dict)
+    """What other machines' joins offered, by plugin and machine."""
+    requests: dict[str, bytes] = field(default_factory=dict)
+    """What joiners sent with `apply`, by key of the issue_token lane."""
+    report: Callable[[str, str], None] = lambda _key, _text: None
+    """Shows a line of progress of the step with this key."""
+    stopping: Event = field(default_factory=Event)
+    """Set when waits shall end at once."""
+
+
+class Context:
+    """The `StepContext` of one step; see `mcloud.steps.StepContext` for what each method promises."""
+
+    def __init__(self, around: Surroundings, lane: Lane, step: Step, *, doing: str) -> None:
+        """Give one step its surroundings; `doing` is probe, run or undo."""
+        self._around = around
+        self._lane = lane
+        self._step = step
+        self._doing = doing
+        self.key = f"{lane.key}/{step.name}"
+
+    @property
+    def host(self) -> Host:
+        """This machine."""
+        return self._around.host
+
+    @property
+    def token(self) -> SecretStr:
+        """The join token of this lane's plugin."""
+        tokens = self.offers(JoinToken)
+        if not tokens:
+            raise self._wrong("there is no token yet")
+        return tokens[-1].value
+
+    @property
+    def request(self) -> bytes:
+        """What the joiner sent with `apply`."""
+        return self._around.requests.get(self._lane.key, b"")
+
+    def apply(self, request: bytes) -> None:
+        """Keep public bytes to be sent when the lane asks for its token."""
+        if len(request) > REQUEST_LIMIT:
+            raise self._wrong(f"a request of {len(request)} bytes is too long, {REQUEST_LIMIT} at most")
+        self._around.journal.write("applied", self._lane.key, value=request.hex())
+
+    def offers(self, kind: type[K]) -> tuple[K, ...]:
+        """Return what was offered of a kind this step needs or wants."""
+        if kind not in self._step.needs and kind not in self._step.wants and self._doing != "undo":
+            raise self._wrong(f"it asks for {kind.__name__}, which it neither needs nor wants")
+        return tuple(
+            offer
+            for key in self._around.plan.makers(kind, self._lane)
+            for offer in self._around.board.of(key)
+            if isinstance(offer, kind)
+        )
+
+    def secret(self, field: str) -> SecretStr | None:
+        """Return a secret field of the plugin's settings."""
+        return self._around.secrets.get(self._lane.plugin, {}).get(field)
+
+    def facts(self, machine: str) -> tuple[Offer, ...]:
+        """Return what another machine's join offered."""
+        return self._around.facts.get((self._lane.plugin, machine), ())
+
+    def keep(self, key: str, value: str | None) -> str | None:
+        """Journal what was there before; the first value wins."""
+        if self._doing != "run":
+            raise self._wrong(f"it keeps something while it is in its {self._doing}")
+        there, kept = self._around.journal.kept(self.key, key)
+        if there:
+            return kept
+        self._around.journal.write("kept", self.key, name=key, value=value)
+        return value
+
+    def kept(self, key: str) -> str | None:
+        """Return what `keep` kept."""
+        return self._around.journal.kept(self.key, key)[1]
+
+    def report(self, text: str) -> None:
+        """Show one line of progress."""
+        self._around.report(self.key, text)
+
+    def wait(
+        self,
+        look: Callable[[], T | None],
+        *,
+        what: str,
+        patience: float = 60,
+        progress: Callable[[], object] | None = None,
+    ) -> T:
+        """Look again and again, until there is something or nothing moves for too long."""
+        pause, last, trouble = FIRST_LOOK, None, None
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                found = look()
+            except ServiceError as error:
+                found, trouble = None, error
+            if found is not None:
+                return found
+            if progress is not None and (now := _quietly(progress)) is not None and now != last:
+                last, deadline = now, time.monotonic() + patience
+            if time.monotonic() > deadline:
+                said = f" (last answer: {trouble})" if trouble else ""
+                raise ServiceError(
+                    f"still waiting for {what} after {patience:.0f} s without progress{said}",
+                    hint="look at the service's own log on this machine; then run the same command again",
+                )
+            if self._around.stopping.wait(pause):
+                raise ServiceError(
+                    f"stopped while waiting for {what}", hint="run the same command again to go on"
+                )
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    def _wrong(self, what: str) -> PluginError:
+        return PluginError(
+            f"{self.key}: {what}", plugin=self._lane.plugin, hint="this is for the plugin's author"
+        )
+
+
+def _quietly(progress: Callable[[], object]) -> object:
+    """Return a figure of progress; None if it cannot be had just now."""
+    try:
+        return progress()
+    except ServiceError:
+        return None
+
+
+def write_offers(offers: Sequence[Offer]) -> list[dict[str, Any]]:
+    """Return offers as the journal and the wire hold them."""
+    return [{"kind": type(offer).__name__, "fact": offer.model_dump(mode="json")} for offer in offers]
+
+
+def read_offers(raw: Sequence[Mapping[str, Any]], kinds: Sequence[type[Offer]]) -> tuple[Offer, ...]:
+    """Read offers back; kinds that are not declared (a newer version's) are left out."""
+    known = {kind.__name__: kind for kind in kinds}
+    return tuple(known[one["kind"]].model_validate(one["fact"]) for one in raw if one["kind"] in known)

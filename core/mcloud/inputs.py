@@ -1,0 +1,81 @@
+"""All that a plan is made of: the same on every machine, without secrets, first line of every journal."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mcloud.errors import PluginError
+from mcloud.model import Manifest, Node, Record, Settings
+
+
+class Inputs(Record):
+    """What all machines of one run plan from. Resume plans from these, never from a new look."""
+
+    run: str = Field(pattern=r"^[0-9a-f]{16}$")
+    command: str
+    cloud: str
+    nodes: tuple[Node, ...] = Field(min_length=1, description="founder first")
+    services: tuple[str, ...] = ()
+    settings: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    node_settings: Mapping[str, Mapping[str, Mapping[str, Any]]] = Field(default_factory=dict)
+    versions: Mapping[str, str] = Field(default_factory=dict)
+    digest: str = Field(
+        default="", description="of what the operator gave: the same command finds its run by it"
+    )
+    on_failure: Literal["keep", "undo"] = "keep"
+    others: Literal["go-on", "stop"] = "go-on"
+
+    @property
+    def founder(self) -> Node:
+        """The machine that founds the cloud."""
+        return self.nodes[0]
+
+    @property
+    def joiners(self) -> Sequence[Node]:
+        """All others."""
+        return self.nodes[1:]
+
+    def node(self, name: str) -> Node | None:
+        """Return a machine of the roster."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def without(self, names: Sequence[str]) -> "Inputs":
+        """Return the inputs with these machines cut from the roster."""
+        return self.model_copy(update={"nodes": tuple(n for n in self.nodes if n.name not in names)})
+
+    def asked(self, plugin: str, manifest: Manifest, about: Node) -> dict[str, Any]:
+        """Return the four keywords of a plan hook, the settings as the plugin's own models."""
+        return {
+            "node": about,
+            "nodes": self.nodes,
+            "settings": _model(plugin, manifest.settings, self.settings.get(plugin, {})),
+            "node_settings": {
+                node.name: _model(
+                    plugin, manifest.node_settings, self.node_settings.get(plugin, {}).get(node.name, {})
+                )
+                for node in self.nodes
+                if manifest.node_settings
+            },
+        }
+
+
+def digest_of(what: Mapping[str, Any]) -> str:
+    """Return the SHA-256, hex, of canonical JSON."""
+    canonical = json.dumps(what, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _model(plugin: str, model: type[Settings] | None, given: Mapping[str, Any]) -> Settings | None:
+    if model is None:
+        return None
+    try:
+        return model.model_validate(given)
+    except ValueError as error:
+        raise PluginError(
+            f"the stored settings of {plugin} do not fit its model: {error}",
+            plugin=plugin,
+            hint="is another version of the plugin installed than when the run began?",
+        ) from error

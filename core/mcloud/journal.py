@@ -1,0 +1,157 @@
+"""The append-only record of one run on one machine: one JSON line an event, synced before going on."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from mcloud.errors import McloudError, PluginError
+from mcloud.secrets import Secrets
+
+Event = Literal[
+    "plan",  # first line: all inputs of planning
+    "cut",  # a smaller roster from here on
+    "started", "done", "adopted", "failed", "undone", "left",  # about a step; the last one wins
+    "kept",  # what was there before a step, for its undo
+    "applied",  # what a joiner's lane sends along when it asks for its token
+    "facts",  # what another machine offered, as it was told
+    "finished",  # the run is complete
+    "undoing", "reverted",  # an undo began (closed to resume), or ended
+]  # fmt: skip
+
+ABOUT_STEPS = frozenset({"started", "done", "adopted", "failed", "undone", "left"})
+
+
+class Journal:
+    """One run's journal; every write is on disk when it returns. Safe to use from several threads."""
+
+    def __init__(self, path: Path, lines: Sequence[Mapping[str, Any]], secrets: Secrets) -> None:
+        """Take over lines that are already on disk; use `create` or `open`."""
+        self.path = path
+        self._secrets = secrets
+        self._lock = threading.Lock()
+        self._lines = list(lines)
+        self._last: dict[str, Mapping[str, Any]] = {}
+        self._kept: dict[tuple[str, str], str | None] = {}
+        for line in lines:
+            self._note(line)
+
+    @classmethod
+    def create(cls, path: Path, header: Mapping[str, Any], secrets: Secrets) -> Self:
+        """Begin a journal whose first line holds all inputs of planning."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.close(descriptor)
+        journal = cls(path, (), secrets)
+        journal.write("plan", **header)
+        _sync_folder(path.parent)
+        return journal
+
+    @classmethod
+    def open(cls, path: Path, secrets: Secrets) -> Self:
+        """Read a journal back; a torn last line (we died while writing it) is cut off.
+
+        Raises McloudError if it does not begin with a plan or is broken elsewhere.
+        """
+        raw = path.read_bytes()
+        whole = raw[: raw.rfind(b"\n") + 1]
+        if len(whole) < len(raw):
+            with path.open("r+b") as file:
+                file.truncate(len(whole))
+                os.fsync(file.fileno())
+        try:
+            lines = [json.loads(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise McloudError(
+                f"{path} is not a journal: {error}", hint="restore it, or move it away"
+            ) from None
+        if not lines or lines[0].get("event") != "plan":
+            raise McloudError(
+                f"{path} does not begin with a plan", hint="move it away; nothing was changed by it"
+            )
+        return cls(path, lines, secrets)
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """All inputs of planning, as the run began."""
+        return self._lines[0]
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """All inputs of planning, as they are now: the last cut, else the header."""
+        return next((line for line in reversed(self._lines) if line["event"] in {"cut", "plan"}), self.header)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is complete."""
+        return self.has("finished")
+
+    @property
+    def closed(self) -> bool:
+        """Whether the run cannot go on: an undo of it began."""
+        return self.has("undoing")
+
+    def has(self, event: Event) -> bool:
+        """Whether there is a line of this event."""
+        return any(line["event"] == event for line in self._lines)
+
+    def lines(self) -> Iterator[Mapping[str, Any]]:
+        """Yield all lines, oldest first."""
+        with self._lock:
+            return iter(tuple(self._lines))
+
+    def last(self, key: str) -> Event | None:
+        """Return the last event of a step; None if nothing is known of it."""
+        line = self._last.get(key)
+        return line["event"] if line else None
+
+    def offers(self, key: str) -> Sequence[Mapping[str, Any]]:
+        """Return what a step offered, as journalled: `{"kind": ..., "fact": {...}}`."""
+        line = self._last.get(key)
+        return line.get("offers", ()) if line else ()
+
+    def kept(self, key: str, name: str) -> tuple[bool, str | None]:
+        """Return whether a step kept something under this name, and what."""
+        return (key, name) in self._kept, self._kept.get((key, name))
+
+    def write(self, event: Event, key: str = "", **data: Any) -> None:
+        """Append one line and sync it. Raises PluginError if it would hold a known secret."""
+        line = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "event": event,
+            "key": key,
+            **data,
+        }
+        text = json.dumps(line, ensure_ascii=True, separators=(",", ":"))
+        if self._secrets.found_in(text):
+            raise PluginError(
+                f"a secret was about to be written to the journal by {key or event}",
+                plugin=key.split("/")[1] if "/" in key else "core",
+                hint="secrets are never kept or offered; this is for the plugin's author",
+            )
+        with self._lock:
+            with self.path.open("ab") as file:
+                file.write(text.encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self._lines.append(line)
+            self._note(line)
+
+    def _note(self, line: Mapping[str, Any]) -> None:
+        key, event = line.get("key", ""), line["event"]
+        if key and event in ABOUT_STEPS:
+            self._last[key] = line
+        elif event == "kept":
+            self._kept.setdefault((key, line["name"]), line["value"])
+        elif event == "applied":
+            self._kept[key, "applied"] = line["value"]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,111 @@
+"""Take a run back on this machine: its journal read backwards, what was adopted left alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mcloud.context import Context, Surroundings, read_offers
+from mcloud.errors import McloudError
+from mcloud.journal import Journal
+from mcloud.plan import Lane, Plan
+from mcloud.run import look, printable
+from mcloud.steps import Step
+from mcloud.watch import Happening, Watch, nobody
+
+OURS = frozenset({"started", "done", "failed"})
+FOUNDATIONS = frozenset({"bootstrap", "join"})
+"""Hooks whose undo ends the service on this machine: what lived inside it is gone then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What came of an undo, by step key."""
+
+    taken_back: tuple[str, ...]
+    left: Mapping[str, str]
+    """What is still there, with the reason."""
+
+
+def to_undo(plan: Plan, journal: Journal) -> Sequence[tuple[str, Lane, Step]]:
+    """Return the steps that this run changed something with, the last one first."""
+    begun: dict[str, None] = {}
+    for line in journal.lines():
+        if line["event"] in OURS and line["key"] in plan.steps:
+            begun.pop(line["key"], None) if line["event"] == "started" else None
+            begun.setdefault(line["key"])
+    found = []
+    for key in reversed(begun):
+        lane, step = plan.steps[key]
+        if isinstance(step, Step) and step.probe is not None and journal.last(key) in OURS:
+            found.append((key, lane, step))
+    return found
+
+
+def undo(around: Surroundings, *, watch: Watch = nobody) -> Undone:
+    """Walk the journal backwards and take back each step; a failure is noted and does not stop the walk.
+
+    Can be interrupted and called again. Steps that failed to be undone count as gone if the
+    founding or the join of their service was undone after them.
+    """
+    journal = around.journal
+    if not journal.closed:
+        journal.write("undoing")
+    taken, left = list[str](), dict[str, str]()
+    for key, lane, step in to_undo(around.plan, journal):
+        around.board.put(key, read_offers(journal.offers(key), step.offers))
+        reason = _take_back(around, key, lane, step)
+        if reason is None:
+            journal.write("undone", key)
+            taken.append(key)
+        else:
+            left[key] = reason
+        _tell(watch, lane, step, "undone" if reason is None else "left", reason or "")
+    for key in [key for key in left if _went_with_its_service(around.plan, key, taken)]:
+        journal.write("undone", key, note="gone with its service")
+        taken.append(key)
+        del left[key]
+    if not left:
+        journal.write("reverted")
+    return Undone(tuple(taken), left)
+
+
+def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> str | None:
+    """Undo one step; return why it is still there, or None."""
+    if step.undo is None:
+        return "this step cannot be taken back"
+    try:
+        step.undo(Context(around, lane, step, doing="undo"))
+        still_there = look(around, lane, step) is not None
+    except McloudError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the walk must go on
+        return f"{type(error).__name__}: {error}"
+    return f"{key} was undone without an error, but can still be seen" if still_there else None
+
+
+def _went_with_its_service(plan: Plan, key: str, taken: Sequence[str]) -> bool:
+    """Whether the service that a step worked in was ended on this machine, all its foundations undone."""
+    lane = plan.steps[key][0]
+    if lane.hook in FOUNDATIONS:
+        return False
+    foundations = [
+        other
+        for other in taken
+        if plan.steps[other][0].plugin == lane.plugin and plan.steps[other][0].hook in FOUNDATIONS
+    ]
+    return bool(foundations)
+
+
+def _tell(watch: Watch, lane: Lane, step: Step, what: str, text: str) -> None:
+    watch(
+        Happening.model_validate(
+            {
+                "machine": lane.machine,
+                "plugin": lane.plugin,
+                "hook": lane.hook,
+                "about": lane.about,
+                "step": step.name,
+                "what": what,
+                "text": printable(text),
+            }
+        )
+    )
