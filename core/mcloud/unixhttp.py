@@ -1,0 +1,61 @@
+"""HTTP over a local socket, for `requests`.
+
+Of our own because `requests_unixsocket` names the socket in every URL and leaves it open when nobody listens.
+"""
+
+import socket
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+
+def unix_session(path: str) -> requests.Session:
+    """Return a session whose URLs begin with `http://localhost/` and which reaches this socket alone.
+
+    It heeds no proxy, netrc or other variable of ours. For one thread.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.adapters.clear()
+    session.mount("http://localhost/", _OneSocket(path))
+    return session
+
+
+class _Connection(HTTPConnection):
+    def __init__(self, host: str, *, path: str, **given: Any) -> None:
+        super().__init__(host, **given)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket; raises OSError, which `requests` turns into its ConnectionError."""
+        dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            dialled.settimeout(self.timeout)
+            dialled.connect(self._path)
+        except BaseException:
+            dialled.close()
+            raise
+        self.sock = dialled
+
+
+class _Connections(HTTPConnectionPool):
+    # Its declared type is a protocol that urllib3's own HTTPConnection does not fit either.
+    ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType]
+
+
+class _OneSocket(HTTPAdapter):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._connections = _Connections("localhost", path=path)
+
+    def get_connection_with_tls_context(self, *_args: object, **_kwargs: object) -> HTTPConnectionPool:
+        """Return the connections to the socket, whatever the URL."""
+        return self._connections
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._connections.close()
+        super().close()
