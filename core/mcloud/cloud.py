@@ -36,10 +36,10 @@ def founder_plan(plugins: Plugins, inputs: Inputs, record: Step) -> Plan:
             *_lanes(plugins, inputs, "found", "bootstrap", me),
             *_lanes(plugins, inputs, "enter", "join", me),
             *(lane for joiner in inputs.joiners for lane in _token_lanes(plugins, inputs, joiner)),
-            *(_follow(me, joiner, "enter", JOINED) for joiner in inputs.joiners),
+            *(_follow(me, joiner, "enter", "admit", JOINED) for joiner in inputs.joiners),
             *_lanes(plugins, inputs, "configure", "configure", me),
             *_lanes(plugins, inputs, "adapt", "adapt", me),
-            *(_follow(me, joiner, "adapt", ADAPTED) for joiner in inputs.joiners),
+            *(_follow(me, joiner, "adapt", "follow", ADAPTED) for joiner in inputs.joiners),
             _record_lane(me, record),
         ),
     )
@@ -119,9 +119,9 @@ def _put_before(lane: Lane, place: int, gate: Gate) -> Lane:
     )
 
 
-def _follow(me: Node, joiner: Node, stage: Stage, gate: str) -> Lane:
+def _follow(me: Node, joiner: Node, stage: Stage, hook: str, gate: str) -> Lane:
     return Lane(
-        stage=stage, hook="admit", plugin=CORE, machine=me.name, about=joiner.name, steps=(Gate(name=gate),)
+        stage=stage, hook=hook, plugin=CORE, machine=me.name, about=joiner.name, steps=(Gate(name=gate),)
     )
 
 

@@ -34,8 +34,9 @@ class Settled:
 class Execution:
     """Runs a plan's stages on this machine, and takes what comes from outside through its gates.
 
-    `reached` is called when a gate is the next thing in its lane. `open`, `drop` and `fail` may be
-    called from any thread, also before the gate is reached, also twice.
+    `reached` is called when a gate is the next thing in its lane, `issued` with the offers of a
+    volatile step (a token), both from the thread of `run`. `open`, `drop` and `fail` may be called
+    from any thread, also before the gate is reached, also twice.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Execution:
         around: Surroundings,
         *,
         reached: Callable[[Lane, Gate], None] | None = None,
+        issued: Callable[[Lane, Sequence[Offer]], None] | None = None,
         watch: Watch = nobody,
     ) -> None:
         """Take the surroundings; nothing runs yet."""
         self.around = around
         self._reached = reached or (lambda _lane, _gate: None)
+        self._issued = issued or (lambda _lane, _offers: None)
         self._watch = watch
         self._events: queue.SimpleQueue[Settled] = queue.SimpleQueue()
         self._early: dict[str, Settled] = {}
@@ -121,8 +124,11 @@ class Execution:
             failures.append(settled.error)
         elif not settled.dropped:
             self.around.board.put(settled.key, settled.offers)
-            if isinstance(self.plan.steps[settled.key][1], Gate):
+            lane, step = self.plan.steps[settled.key]
+            if isinstance(step, Gate):
                 self._tell(settled.key, "done")
+            elif step.volatile:
+                self._issued(lane, settled.offers)
             sorter.done(settled.key)
 
     def _do(self, key: str, lane: Lane, step: Step) -> None:
