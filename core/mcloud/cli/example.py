@@ -1,0 +1,13 @@
+"""`mcloud example`: a commented file to start from."""
+
+import click
+
+from mcloud.forms import example as file_example
+from mcloud.plugins import Plugins
+
+
+@click.command()
+def example() -> None:
+    """Print a commented example of the file that `mcloud preseed` takes, for the plugins installed here."""
+    plugins = Plugins.load()
+    click.echo(file_example(plugins.manifests, services=plugins.services), nl=False)
