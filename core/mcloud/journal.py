@@ -17,7 +17,6 @@ Event = Literal[
     "started", "done", "adopted", "failed", "undone", "left",  # about a step; the last one wins
     "kept",  # what was there before a step, for its undo
     "applied",  # what a joiner's lane sends along when it asks for its token
-    "facts",  # what another machine offered, as it was told
     "finished",  # the run is complete
     "undoing", "reverted",  # an undo began (closed to resume), or ended
 ]  # fmt: skip

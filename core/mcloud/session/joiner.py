@@ -1,0 +1,245 @@
+"""The joiner's half of a session: the same verbs in the same order as `initiator.py`.
+
+greet, agree, introduce, be_welcomed, look_out, enter, report, part. A joiner dials, always; while
+its process lives it dials again when the connection breaks, and a step in hand goes on meanwhile.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+from pydantic import SecretStr
+
+from mcloud.errors import McloudError, ProtocolError, TrustError
+from mcloud.model import Beacon, Channel, Node, Role
+from mcloud.plugins import Plugins
+from mcloud.session.binding import binding_of
+from mcloud.session.certificates import Credentials, fingerprint, vetted
+from mcloud.session.guesses import Tries
+from mcloud.session.protocol import (
+    VERSION,
+    Admission,
+    Farewell,
+    Go,
+    Hello,
+    Introduction,
+    Message,
+    Outlook,
+    OutlookLine,
+    Proposal,
+    Refusal,
+    Token,
+    decode,
+    encode,
+)
+from mcloud.session.transport import Connection, ConnectionLost, dial
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The initiator a joiner is bound to: where it is, and the one certificate it is known by."""
+
+    name: str
+    address: str
+    port: int
+    certificate: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of its certificate, hex."""
+        return fingerprint(self.certificate)
+
+
+class Work(Protocol):
+    """What a joiner does with what it is told; see `joining.py`."""
+
+    @property
+    def run(self) -> str:
+        """The run it is in the middle of, empty if none."""
+        ...
+
+    def propose(self, proposal: Proposal) -> tuple[tuple[OutlookLine, ...], str]:
+        """Make one's own plan; return it and its digest. Raises McloudError for what cannot be accepted."""
+        ...
+
+    def admit(self, digest: str) -> None:
+        """Accept the digest that a person confirmed; the journal begins. Raises ProtocolError for another."""
+        ...
+
+    def go(self, go: Go) -> None:
+        """Begin a stage, or say again what came of it."""
+        ...
+
+    def token(self, plugin: str, value: str) -> None:
+        """Take a join token."""
+        ...
+
+    def close(self, cloud: Mapping[str, Any]) -> None:
+        """Keep the cloud's record: the run is complete."""
+        ...
+
+
+@dataclass
+class Joiner:
+    """One session, from a joiner's side."""
+
+    plugins: Plugins
+    credentials: Credentials
+    node: Node
+    methods: tuple[str, ...]
+    connection: Connection | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    # ---- before trust ---------------------------------------------------------------------------------
+
+    def first_contact(self, connection: Connection, beacon: Beacon, code: SecretStr, tries: Tries) -> Peer:
+        """Greet and agree; return the initiator, to be pinned, once it has closed the connection."""
+        mine, theirs, hello = self.greet(connection)
+        self.agree(connection, code, tries, mine=mine, theirs=theirs, method=hello.methods[0])
+        try:
+            connection.receive(timeout=10)
+        except (ConnectionLost, TimeoutError):
+            # The initiator pins first and closes then: only now may we come back as ourselves.
+            return Peer(hello.name, str(beacon.address), beacon.port, hello.certificate)
+        raise ProtocolError("the initiator went on talking after trust was established")
+
+    def greet(self, connection: Connection) -> tuple[bytes, bytes, Hello]:
+        """Say Hello and hear the initiator's; return both as the bytes they were, and theirs."""
+        mine = encode(
+            Hello(
+                version=VERSION,
+                role="joiner",
+                methods=self.methods,
+                nonce=secrets.token_hex(16),
+                name=self.node.name,
+                address=ip_address(self.node.address),
+                certificate=self.credentials.certificate,
+            )
+        )
+        connection.send(mine)
+        theirs = connection.receive(timeout=10)
+        hello = decode(theirs, Hello)
+        if hello.version != VERSION:
+            raise ProtocolError(
+                f"{hello.name} speaks version {hello.version} of the protocol, this machine {VERSION}",
+                hint="install the same version of mcloud on all machines",
+            )
+        if hello.role != "initiator" or len(hello.methods) != 1 or hello.methods[0] not in self.methods:
+            raise ProtocolError("the other side is no initiator with a trust method of ours")
+        shown = connection.peer_certificate
+        if shown is None or vetted(hello.certificate) != fingerprint(shown):
+            raise ProtocolError("the initiator's Hello names another certificate than its connection shows")
+        return mine, theirs, hello
+
+    def agree(
+        self,
+        connection: Connection,
+        code: SecretStr,
+        tries: Tries,
+        *,
+        mine: bytes,
+        theirs: bytes,
+        method: str,
+    ) -> None:
+        """Let the trust plugin prove both sides to each other; a failure stays booked as their guess."""
+        binding = binding_of(
+            initiator_hello=theirs,
+            joiner_hello=mine,
+            server_certificate=connection.server_certificate,
+            method=method,
+        )
+        channel: Channel
+        with tries.exchange(connection) as channel:
+            self.plugins.trust(method, channel=channel, code=code, role=Role.JOINER, binding=binding)
+
+    # ---- after trust ----------------------------------------------------------------------------------
+
+    def come_back(
+        self, peer: Peer, *, patience: float, report: Callable[[str], None] | None = None
+    ) -> Connection:
+        """Dial the initiator as ourselves. Raises ConnectionLost after `patience` seconds, TrustError if it
+        no longer knows us, or is another machine than the one we trusted.
+        """
+        return dial(
+            peer.address,
+            peer.port,
+            credentials=self.credentials,
+            expect=peer.fingerprint,
+            patience=patience,
+            report=report,
+        )
+
+    def converse(self, connection: Connection, work: Work) -> Farewell:
+        """Play the script to its end and return the initiator's farewell.
+
+        Raises ConnectionLost if the connection broke (come back and converse again),
+        ProtocolError, and what `work` raises; the initiator is told the reason.
+        """
+        with connection:
+            self.connection = connection
+            try:
+                self.introduce(connection, work)
+                said: Message = self.be_welcomed(connection, work)
+                while not isinstance(said, Farewell):
+                    said = self.enter(connection, work)
+                if said.mood == "done":
+                    work.close(said.cloud or {})
+                self.part(connection)
+            except ConnectionLost:
+                raise
+            except McloudError as error:
+                self.part(connection, str(error))
+                raise
+            finally:
+                self.connection = None
+            return said
+
+    def introduce(self, connection: Connection, work: Work) -> None:
+        """Say who we are and what we bring."""
+        connection.send(encode(Introduction(node=self.node, versions=self.versions, run=work.run)))
+
+    def be_welcomed(self, connection: Connection, work: Work) -> Message:
+        """Wait for the proposal, which may take as long as the operator's questions; answer it."""
+        said = decode(connection.receive(), Proposal, Refusal, Farewell)
+        if isinstance(said, Refusal):
+            raise TrustError(f"this machine was not taken: {said.reason}", hint="ask the operator there")
+        if isinstance(said, Proposal):
+            self.look_out(connection, work, said)
+        return said
+
+    def look_out(self, connection: Connection, work: Work, proposal: Proposal) -> None:
+        """Make our own plan and show it."""
+        lines, digest = work.propose(proposal)
+        connection.send(encode(Outlook(lines=lines, digest=digest)))
+
+    def enter(self, connection: Connection, work: Work) -> Message:
+        """Hear one message and do what it asks for."""
+        said = decode(connection.receive(), Admission, Go, Token, Farewell)
+        match said:
+            case Admission():
+                work.admit(said.digest)
+            case Go():
+                work.go(said)
+            case Token():
+                work.token(said.plugin, said.value)
+        return said
+
+    def report(self, message: Message) -> bool:
+        """Say how far we are, from any thread; return whether there was a connection to say it on."""
+        connection = self.connection
+        if connection is None:
+            return False
+        try:
+            connection.send(encode(message))
+        except (ConnectionLost, ProtocolError):
+            return False
+        return True
+
+    def part(self, connection: Connection, reason: str = "") -> None:
+        """Say goodbye; the connection may be gone already."""
+        try:
+            connection.send(encode(Farewell(mood="failed" if reason else "done", reason=reason[:4000])))
+        except (ConnectionLost, ProtocolError):
+            return
