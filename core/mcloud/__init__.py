@@ -14,6 +14,7 @@ from mcloud.errors import (
     SettingsError,
     TrustError,
 )
+from mcloud.forms import Ask, Duration, Network, Prompter
 from mcloud.host import FileStat, Host, Result
 from mcloud.model import (
     API,
@@ -48,6 +49,7 @@ hookimpl = pluggy.HookimplMarker("mcloud")
 
 __all__ = [
     "API",
+    "Ask",
     "Beacon",
     "Channel",
     "Check",
@@ -55,12 +57,14 @@ __all__ = [
     "DiscoveryError",
     "Disk",
     "DiskChoice",
+    "Duration",
     "FileStat",
     "Host",
     "HostName",
     "JoinToken",
     "Manifest",
     "McloudError",
+    "Network",
     "NetworkAccess",
     "NetworkUplink",
     "Nic",
@@ -69,6 +73,7 @@ __all__ = [
     "PlanError",
     "PluginError",
     "Printable",
+    "Prompter",
     "ProtocolError",
     "Result",
     "Role",

@@ -157,10 +157,12 @@ class Joiner:
     # ---- after trust ----------------------------------------------------------------------------------
 
     def come_back(
-        self, peer: Peer, *, patience: float, report: Callable[[str], None] | None = None
+        self, peer: Peer, *, patience: float, report: Callable[[str], None] = lambda _why: None
     ) -> Connection:
-        """Dial the initiator as ourselves. Raises ConnectionLost after `patience` seconds, TrustError if it
-        no longer knows us, or is another machine than the one we trusted.
+        """Dial the initiator as ourselves.
+
+        Raises ConnectionLost after `patience` seconds, TrustError if it no longer knows us, or is
+        another machine than the one we trusted.
         """
         return dial(
             peer.address,
