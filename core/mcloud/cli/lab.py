@@ -9,12 +9,9 @@ from typing import Any
 
 import click
 
-from mcloud.errors import McloudError
-from mcloud.lab import Lab, wires
+from mcloud.lab import Lab, Machine
 from mcloud.lab.layout import DEFAULT_DISKS
-from mcloud.lab.machine import environment
-
-PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+from mcloud.lab.roots import environment
 
 
 @click.group()
@@ -26,21 +23,17 @@ def lab() -> None:
 
 
 def _command(**attributes: Any) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a command of the group: with --lab, and with errors in two lines."""
+    """Make a command of the group, with --lab; the function gets the Lab first."""
 
     def wrap(function: Callable[..., None]) -> click.Command:
         @wraps(function)
-        def guarded(*, name: str, **arguments: Any) -> None:
-            try:
-                function(Lab(name), **arguments)
-            except McloudError as error:
-                click.echo(f"error: {error}" + (f"\nhint:  {error.hint}" if error.hint else ""), err=True)
-                sys.exit(error.exit_code)
+        def named(*, name: str, **arguments: Any) -> None:
+            function(Lab(name), **arguments)
 
-        option = click.option(
+        which = click.option(
             "--lab", "name", default="lab", envvar="MCLOUD_LAB", show_default=True, help="Which lab."
         )
-        return lab.command(**attributes)(option(guarded))
+        return lab.command(**attributes)(which(named))
 
     return wrap
 
@@ -52,18 +45,18 @@ def _command(**attributes: Any) -> Callable[[Callable[..., None]], click.Command
     "disks",
     multiple=True,
     metavar="SIZE",
-    help=f"A disk on each machine. [default: {' '.join(DEFAULT_DISKS)}]",
+    help=f"A disk on each machine.  [default: {' '.join(DEFAULT_DISKS)}]",
 )
 @click.option(
     "--nic",
     "nics",
     multiple=True,
     metavar="NAME",
-    help="A network beyond eth0 (internal), eth1 (uplink), eth2 (underlay).",
+    help="A network beyond eth0 (internal), eth1 (uplink) and eth2 (underlay).",
 )
 def up(lab: Lab, *, machines: int, disks: tuple[str, ...], nics: tuple[str, ...]) -> None:
     """Make the machines and boot them."""
-    lab.up(machines=machines, disk_sizes=disks, nics=nics, say=click.echo)
+    lab.up(machines=machines, disks=disks, nics=nics, say=click.echo)
 
 
 @_command()
@@ -72,19 +65,19 @@ def down(lab: Lab) -> None:
     lab.down()
 
 
-@_command(context_settings=PASS_ON)
+@_command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("machine")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(lab: Lab, *, machine: str, command: tuple[str, ...]) -> None:
-    """Run a command on a machine, with this terminal; its exit status is ours."""
-    _become(lab.machine(machine).argv(command[command[0] == "--" :]))
+    """Run a command on a machine, on this terminal; its exit status is ours."""
+    _become(lab.machine(machine), command[command[0] == "--" :])
 
 
 @_command()
 @click.argument("machine")
 def shell(lab: Lab, *, machine: str) -> None:
     """Open a root shell on a machine."""
-    _become(lab.machine(machine).argv(["bash", "--login"]))
+    _become(lab.machine(machine), ("bash", "--login"))
 
 
 @_command()
@@ -122,27 +115,31 @@ def mend(lab: Lab, *, one: str, other: str) -> None:
 def status(lab: Lab, *, as_json: bool) -> None:
     """Show the machines, what failed on them, and what is cut."""
     machines = [lab.machine(name) for name in lab.names()]
-    cuts = sorted(wires.cuts(lab.name))
-    rows = [
-        {
-            "name": machine.name,
-            "state": machine.state(),
-            "address": machine.address,
-            "pid": machine.pid,
-            "failed": machine.failed(),
-        }
-        for machine in machines
-    ]
+    rows = [(machine, machine.state(), machine.failed()) for machine in machines]
+    cuts = lab.cuts()
     if as_json:
-        click.echo(json.dumps({"lab": lab.name, "machines": rows, "cuts": cuts}))
+        found = [
+            {
+                "name": machine.name,
+                "state": state,
+                "address": machine.address,
+                "pid": machine.pid,
+                "failed": failed,
+            }
+            for machine, state, failed in rows
+        ]
+        click.echo(json.dumps({"lab": lab.name, "machines": found, "cuts": cuts}))
         return
-    for row in rows:
-        failed = f"  failed: {', '.join(row['failed'])}" if row["failed"] else ""
-        click.echo(f"{row['name']}  {row['state']:<9} {row['address']}{failed}")
+    for machine, state, failed in rows:
+        click.echo(
+            "  ".join([machine.name, f"{state:<9}", machine.address, *(f"{unit} failed" for unit in failed)])
+        )
     for one, other in cuts:
-        click.echo(f"cut: {one} - {other}")
+        click.echo(f"{one} and {other} are cut off from each other")
 
 
-def _become(argv: list[str]) -> None:
+def _become(machine: Machine, command: tuple[str, ...]) -> None:
+    """Turn into the command: its input, output, signals and exit status need nobody in between."""
+    argv = machine.argv(command)
     sys.stdout.flush()
-    os.execve(argv[0], argv, environment() | {"TERM": os.environ.get("TERM", "dumb")})  # noqa: S606 - no shell wanted
+    os.execve(argv[0], argv, {**environment(), "TERM": os.environ.get("TERM", "dumb")})  # noqa: S606 - no shell is wanted

@@ -1,44 +1,22 @@
-"""Run the kernel's own tools on this machine and say plainly what they answered."""
+"""Run this machine's own tools for the lab."""
 
-import subprocess
 from collections.abc import Sequence
 
 from mcloud.errors import CommandError
+from mcloud.localhost import LocalHost
+from mcloud.secrets import Secrets
 
-LAST_LINES = 5
+_HERE = LocalHost(Secrets())  # the lab knows no secrets
 
 
-def execute(argv: Sequence[str], *, stdin: str | None = None, patience: float = 60) -> str:
-    """Run a tool to its end within `patience` seconds and return what it printed.
+def execute(argv: Sequence[str], *, stdin: str | None = None, seconds: float = 60) -> str:
+    """Run a tool to its end and return what it printed; CommandError if it fails or takes longer."""
+    return _HERE.run(argv, stdin=stdin, seconds=seconds).stdout
 
-    Raises CommandError with the tool's last lines when it fails or does not end.
-    """
+
+def succeeds(argv: Sequence[str]) -> bool:
+    """Run a tool whose failure is an answer: what is to go away may be gone already."""
     try:
-        done = subprocess.run(
-            argv, input=stdin, capture_output=True, text=True, timeout=patience, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(f"{_shown(argv)}: did not end within {patience:g} s") from error
-    except FileNotFoundError as error:
-        raise CommandError(f"{argv[0]}: no such program", hint=f"install what has {argv[0]}") from error
-    if done.returncode != 0:
-        said = "\n".join(done.stderr.strip().splitlines()[-LAST_LINES:])
-        raise CommandError(
-            f"{_shown(argv)}: exit status {done.returncode}\n{said}",
-            exit_status=done.returncode,
-            stderr=done.stderr,
-        )
-    return done.stdout
-
-
-def succeeds(argv: Sequence[str], *, stdin: str | None = None, patience: float = 60) -> bool:
-    """Run a tool whose failure is an answer (what is to go away may be gone already)."""
-    try:
-        execute(argv, stdin=stdin, patience=patience)
+        return _HERE.run(argv, check=False).ok
     except CommandError:
         return False
-    return True
-
-
-def _shown(argv: Sequence[str]) -> str:
-    return " ".join(argv)

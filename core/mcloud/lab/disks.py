@@ -27,7 +27,7 @@ def attach(lab: str, machine: MachineLayout) -> dict[str, tuple[int, int]]:
         if not file.exists():
             execute(["truncate", "--size", disk.size, str(file)])
         device = attached.get(str(file)) or execute(["losetup", "--find", "--show", str(file)]).strip()
-        number = os.stat(device).st_rdev
+        number = Path(device).stat().st_rdev
         numbers[disk.name] = (os.major(number), os.minor(number))
     return numbers
 

@@ -10,13 +10,24 @@ from mcloud.errors import CommandError, McloudError, ServiceError
 from mcloud.lab import disks, processes, roots, wires
 from mcloud.lab.commands import execute
 from mcloud.lab.layout import STATE, Layout, MachineLayout
+from mcloud.lab.lock import locked
+from mcloud.localhost import LocalHost
+from mcloud.secrets import Secrets
 
-BOOT_PATIENCE = 180  # seconds; alone it takes about five
-# From inside, by an absolute path: PATH is the machine's.
-NSPAWN = """\
-for door in "$@"; do [ "$door" = -- ] && break; echo 0 > "$door" || exit 1; shift; done; shift
-exec "$@"
-"""
+Say = Callable[[str], None]
+
+BOOT_PATIENCE = 120
+"""Seconds; three machines that share two processors take one."""
+
+STILLBORN = 5
+"""Seconds after which a machine without any process will not have one any more."""
+
+# Enters the machine's cgroups (the arguments before `--`) before it becomes the machine's container.
+START = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 1; shift; done; shift; exec "$@"'
+
+
+def silent(_line: str) -> None:
+    """Say nothing."""
 
 
 class Machine:
@@ -24,122 +35,124 @@ class Machine:
 
     def __init__(self, layout: Layout, machine: MachineLayout) -> None:
         """Keep what it is made of; nothing is touched."""
-        self._lab = layout
+        self._lab = layout.name
         self.layout = machine
         self.name = machine.name
         self.address = machine.address
 
     @property
     def pid(self) -> int | None:
-        """The pid of its init as the host counts; None while it is off."""
-        return processes.init_of(self._lab.name, self.name)
+        """The pid of its init, as counted outside; None while it is off."""
+        return processes.init_of(self._lab, self.name)
 
     def argv(self, command: Sequence[str]) -> list[str]:
-        """Return what runs a command inside: with its terminal, dying when the caller's end dies."""
-        pid = self.pid
-        if pid is None:
-            raise McloudError(f"machine {self.name} is off", hint=f"mcloud lab boot {self.name}")
-        # Ctrl-C is for the command; nsenter lives on to bring back its exit status.
-        outside = [
-            "/usr/bin/env",
-            "--ignore-signal=INT",
-            "--ignore-signal=QUIT",
-            "/usr/bin/nsenter",
-            "-t",
-            str(pid),
-            "-a",
-            "--",
+        """Return what runs a command inside, on the caller's terminal; killed when the caller is."""
+        # Ctrl-C is for the command alone: nsenter lives on, to bring back its exit status.
+        return [
+            *("/usr/bin/env", "--ignore-signal=INT", "--ignore-signal=QUIT"),
+            *self._entry(),
+            *("/usr/bin/setpriv", "--pdeathsig", "KILL", "--"),
+            *("/usr/bin/env", "--default-signal=INT", "--default-signal=QUIT", "--chdir=/root", "--"),
+            *command,
         ]
-        inside = [
-            "/usr/bin/setpriv",
-            "--pdeathsig",
-            "KILL",
-            "/usr/bin/env",
-            "--default-signal=INT",
-            "--default-signal=QUIT",
-        ]
-        return [*outside, *inside, "-C", "/root", "--", *command]
 
     def run(
         self,
         command: Sequence[str],
         *,
-        input: str | None = None,
+        input: str | None = None,  # noqa: A002 - as subprocess.run has it
         check: bool = True,
-        timeout: float | None = None,  # noqa: A002 - as in subprocess
+        timeout: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command inside and return what it said; CommandError if it fails (unless `check=False`) or takes longer than `timeout` seconds."""
+        """Run a command inside and return what it said.
+
+        CommandError if it fails (unless `check=False`) or takes longer than `timeout` seconds, when
+        it is killed.
+        """
+        title = f"{self.name}: {' '.join(command)}"
         try:
             done = subprocess.run(
                 self.argv(command),
                 input=input,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=timeout,
                 check=False,
-                env=environment(),
+                env=roots.environment(),
             )
         except subprocess.TimeoutExpired as error:
-            raise CommandError(f"{self.name}: {' '.join(command)}: did not end within {timeout} s") from error
+            raise CommandError(f"{title}: still running after {timeout:g} s and was killed") from error
         if check and done.returncode != 0:
             raise CommandError(
-                f"{self.name}: {' '.join(command)}: exit status {done.returncode}\n{done.stderr.strip()}",
+                f"{title}: exit status {done.returncode}\n{done.stderr.strip()}",
                 exit_status=done.returncode,
                 stderr=done.stderr,
             )
         return done
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-        """Start a command inside; killing the process returned kills the command. `options` are Popen's."""
-        return subprocess.Popen(self.argv(command), env=environment(), **options)
+        """Start a command inside; `kill()` of what is returned kills it. `options` are Popen's."""
+        return subprocess.Popen(self.argv(command), env=roots.environment(), **options)
 
-    def boot(self, say: Callable[[str], None] = lambda _: None) -> None:
-        """Switch it on and wait until its services are up (or one of them failed); nothing happens when it is on."""
-        self.switch_on()
-        self.wait(say)
+    def host(self, secrets: Secrets | None = None) -> LocalHost:
+        """Return the door to this machine that a step would get on it."""
+        return LocalHost(secrets or Secrets(), prefix=self._entry(), root=f"/proc/{self.pid}/root")
+
+    def boot(self, say: Say = silent) -> None:
+        """Switch it on, if it is off, and wait until systemd has started what it starts."""
+        with locked(self._lab):
+            self.switch_on()
+            self.wait(say)
+
+    def kill(self) -> None:
+        """Cut its power: every process is killed at once, no service can write anything back."""
+        with locked(self._lab):
+            self.cut_power()
 
     def switch_on(self) -> None:
-        """Give it network, disks and an init; return before it is up."""
+        """Give it network, disks and an init; return before it is up. The caller holds the lock."""
         if self.pid is not None:
             return
-        lab = self._lab.name
-        wires.plug(lab, self.layout)
-        roots.write_disks(lab, self.layout, disks.attach(lab, self.layout))
-        doors = [str(door) for door in processes.enter_cgroups(lab, self.name)]
-        execute(
-            [
-                "setsid",
-                "--fork",
-                "sh",
-                "-c",
-                f"exec >>{self._log} 2>&1 </dev/null\n{NSPAWN}",
-                "sh",
-                *doors,
-                "--",
-                *self._init(),
-            ]
+        wires.plug(self._lab, self.layout)
+        roots.write_disks(self._lab, self.layout, disks.attach(self._lab, self.layout))
+        doors = [str(door) for door in processes.enter_cgroups(self._lab, self.name)]
+        start = f"exec >>{self._console} 2>&1 </dev/null; {START}"
+        execute(["setsid", "--fork", "sh", "-c", start, "sh", *doors, "--", *self._container()])
+
+    def cut_power(self) -> None:
+        """Do what `kill` does. The caller holds the lock."""
+        processes.end(self._lab, self.name)
+        processes.leave_cgroups(self._lab, self.name)
+        wires.unplug(self._lab, self.layout)
+
+    def wait(self, say: Say = silent) -> None:
+        """Wait until systemd has started what it starts; ServiceError with its last words if it does not."""
+        started = time.monotonic()
+        while (passed := time.monotonic() - started) < BOOT_PATIENCE:
+            if self.pid is not None:
+                if (state := self.state(wait=BOOT_PATIENCE - passed)) in {"running", "degraded"}:
+                    failed = "".join(f", {unit} failed" for unit in self.failed())
+                    say(f"{self.name} {state} after {time.monotonic() - started:.1f} s{failed}")
+                    return
+            elif passed > STILLBORN and not processes.of_machine(self._lab, self.name):
+                break
+            time.sleep(0.05)
+        words = self._console.read_text(errors="replace").strip()[-500:]
+        raise ServiceError(
+            f"{self.name} does not come up: {words or 'it says nothing'}", hint=str(self._console)
         )
 
-    def wait(self, say: Callable[[str], None] = lambda _: None) -> str:
-        """Wait until systemd says that it is running or degraded; return which."""
-        started = time.monotonic()
-        state = ""
-        while time.monotonic() < started + BOOT_PATIENCE:
-            if self.pid is not None:
-                state = self.state(wait=True)
-                if state in {"running", "degraded"}:
-                    say(f"{self.name} {state} after {time.monotonic() - started:.1f} s")
-                    return state
-            time.sleep(0.1)
-        raise ServiceError(f"{self.name} does not come up: {state or 'no init'}", hint=f"see {self._log}")
+    def state(self, *, wait: float | None = None) -> str:
+        """Return what systemd says of it as a whole: running, degraded, starting; off where there is none.
 
-    def state(self, *, wait: bool = False) -> str:
-        """Return what systemd says of it as a whole: running, degraded, starting, ... or off."""
+        With `wait`, return when it has started everything, or after so many seconds.
+        """
+        argv = ["systemctl", "is-system-running", *(["--wait"] if wait else [])]
         if self.pid is None:
             return "off"
-        argv = ["systemctl", "is-system-running", *(["--wait"] if wait else [])]
         try:
-            return self.run(argv, check=False, timeout=BOOT_PATIENCE).stdout.strip() or "starting"
+            return self.run(argv, check=False, timeout=wait or 10).stdout.strip() or "starting"
         except McloudError:
             return "starting"
 
@@ -147,40 +160,29 @@ class Machine:
         """Return the units that failed on it; none while it is off."""
         if self.pid is None:
             return []
-        listed = self.run(
-            ["systemctl", "list-units", "--failed", "--plain", "--no-legend"], check=False
-        ).stdout
-        return [line.split()[0] for line in listed.splitlines()]
-
-    def kill(self) -> None:
-        """Cut its power: every process is killed at once, nothing is written back by services."""
-        processes.end(self._lab.name, self.name)
-        processes.leave_cgroups(self._lab.name, self.name)
-        wires.unplug(self._lab.name, self.layout)
+        listed = self.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend"], check=False)
+        return [line.split()[0] for line in listed.stdout.splitlines()]
 
     @property
-    def _log(self) -> Path:
-        return STATE / self._lab.name / "machines" / self.name / "console.log"
+    def _console(self) -> Path:
+        return STATE / self._lab / "machines" / self.name / "console.log"
 
-    def _init(self) -> list[str]:
+    def _entry(self) -> list[str]:
+        pid = self.pid
+        if pid is None:
+            raise McloudError(f"machine {self.name} is off", hint=f"mcloud lab boot {self.name}")
+        return ["/usr/bin/nsenter", f"--target={pid}", "--all", "--"]
+
+    def _container(self) -> list[str]:
+        """Return the command that becomes the machine's container; each option was needed (docs/lab.md)."""
         return [
-            "env", "SYSTEMD_NSPAWN_API_VFS_WRITABLE=yes",  # LXD's OVN networks write to /proc/sys
-            "nsenter", f"--net={wires.namespace(self._lab.name, self.name)}", "--",
-            "systemd-nspawn", "--quiet", "--boot", f"--directory={roots.root(self._lab.name, self.name)}",
-            f"--machine={self.name}", f"--hostname={self.name}", "--register=no", "--keep-unit",
-            "--capability=all", "--system-call-filter=@mount @keyring bpf add_key", "--private-users=no",
-            "--bind=/dev/net/tun", "--bind=/dev/fuse", *(f"--bind-ro={folder}" for folder in roots.sources()),
-            "--console=passive", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
-        ]  # fmt: skip
-
-
-def environment() -> dict[str, str]:
-    """Return the environment of commands inside: a root login's, not the caller's."""
-    return {
-        "PATH": roots.search_path(),
-        "HOME": "/root",
-        "USER": "root",
-        "LOGNAME": "root",
-        "LANG": "C.UTF-8",
-        "TERM": "xterm",
-    }
+            *("env", "SYSTEMD_NSPAWN_API_VFS_WRITABLE=yes"),  # LXD's OVN networks write to /proc/sys
+            # Not --network-namespace-path: /sys/class/net would go on showing the host's interfaces.
+            *("nsenter", f"--net={wires.namespace(self._lab, self.name)}", "--"),
+            *("systemd-nspawn", "--quiet", "--boot", f"--directory={roots.root(self._lab, self.name)}"),
+            *(f"--machine={self.name}", f"--hostname={self.name}", "--register=no", "--keep-unit"),
+            *("--capability=all", "--system-call-filter=@mount @keyring bpf add_key", "--private-users=no"),
+            *("--bind=/dev/net/tun", "--bind=/dev/fuse"),
+            *(f"--bind-ro={folder}" for folder in roots.sources()),
+            *("--console=passive", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
+        ]

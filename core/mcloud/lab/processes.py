@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,16 +32,17 @@ def enter_cgroups(lab: str, machine: str) -> list[Path]:
     return doors
 
 
-def leave_cgroups(lab: str, machine: str | None = None) -> None:
-    """Remove a machine's cgroups, or all of the lab's; those with processes in them stay."""
-    for hierarchy in _hierarchies():
-        top = hierarchy / PARENT / lab / (machine or "")
+def leave_cgroups(lab: str, machine: str = "") -> bool:
+    """Remove a machine's cgroups, or all of the lab's; tell whether none is left."""
+    tops = [hierarchy / PARENT / lab / machine for hierarchy in _hierarchies()]
+    for top in tops:
         for folder, _, _ in os.walk(top, topdown=False):
-            with suppress(OSError):
+            with suppress(OSError):  # somebody is still in it
                 Path(folder).rmdir()
-        for folder in (hierarchy / PARENT / lab, hierarchy / PARENT):
-            with suppress(OSError):
-                folder.rmdir()
+        for parent in top.parents[: 1 if not machine else 2]:
+            with suppress(OSError):  # of other machines, other labs
+                parent.rmdir()
+    return not any(top.exists() for top in tops)
 
 
 def init_of(lab: str, machine: str) -> int | None:
@@ -57,19 +58,12 @@ def init_of(lab: str, machine: str) -> int | None:
 def of_machine(lab: str, machine: str) -> list[int]:
     """Return the pids of a machine: its container's, and those of commands that went in from outside."""
     held = namespace(lab, machine)
-    number = held.stat().st_ino if os.path.ismount(held) else None
-    return [
-        pid
-        for pid in _pids()
-        if _in_cgroup(pid, f"/{PARENT}/{lab}/{machine}") or _network(pid) == number is not None
-    ]
+    return _those(f"/{PARENT}/{lab}/{machine}", [held])
 
 
 def of_lab(lab: str) -> list[int]:
     """Return the pids of all machines of a lab, whatever is left of it."""
-    held = namespace(lab).parent
-    numbers = {file.stat().st_ino for file in held.glob("*") if os.path.ismount(file)}
-    return [pid for pid in _pids() if _in_cgroup(pid, f"/{PARENT}/{lab}") or _network(pid) in numbers]
+    return _those(f"/{PARENT}/{lab}", list(namespace(lab).parent.glob("*")))
 
 
 def end(lab: str, machine: str | None = None, *, patience: float = 20) -> None:
@@ -82,26 +76,37 @@ def end(lab: str, machine: str | None = None, *, patience: float = 20) -> None:
                 hint="the kernel holds them: see `ps -o pid,wchan,args`",
             )
         for pid in pids:
-            if pid != os.getpid():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
 
 
-def _pids() -> Iterable[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+def _those(cgroup: str, namespaces: Sequence[Path]) -> list[int]:
+    """Return the pids of those in a cgroup or below, or in one of some network namespaces."""
+    numbers = {held.stat().st_ino for held in namespaces if os.path.ismount(held)}
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    return [
+        pid
+        for pid in pids
+        if pid != os.getpid()
+        and not _is_zombie(pid)
+        and (_network(pid) in numbers or _in_cgroup(pid, cgroup))
+    ]
 
 
 def _network(pid: int) -> int:
     try:
-        return os.stat(f"/proc/{pid}/ns/net").st_ino
-    except OSError:  # gone, or a zombie
+        return Path(f"/proc/{pid}/ns/net").stat().st_ino
+    except OSError:  # it has just ended
         return -1
 
 
+def _is_zombie(pid: int) -> bool:
+    # After the name, which may hold anything but ends with the last bracket: the state.
+    return _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2][1:2] in {"Z", "X", ""}
+
+
 def _in_cgroup(pid: int, path: str) -> bool:
-    if not os.path.exists(f"/proc/{pid}/exe"):  # a kernel thread or a zombie
-        return False
     places = (line.split(":", 2)[2] for line in _read(Path(f"/proc/{pid}/cgroup")).splitlines())
     return any(place == path or place.startswith(f"{path}/") for place in places)
 
@@ -129,5 +134,5 @@ def _read(file: Path) -> str:
         return ""
 
 
-def _listed(pids: Iterable[int]) -> str:
+def _listed(pids: Sequence[int]) -> str:
     return ", ".join(str(pid) for pid in pids)

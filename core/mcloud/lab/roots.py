@@ -5,24 +5,29 @@ import os
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from mcloud.lab.commands import execute, succeeds
 from mcloud.lab.layout import STATE, Layout, MachineLayout
 
+# What a cloud is made of stays enabled, as its packages left it; whatever else the host runs does not.
 SERVICES = re.compile(r"(lxd|lxcfs|ceph|rbdmap|ovn|ovs|openvswitch)[.@-].*|dbus[.-].*")
-# Kernel-wide or about hardware, or slow and of no use here. udevd above all: it would make nodes for the host's disks.
-MASKED = """
-    systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udev-trigger.service
-    systemd-udev-settle.service systemd-modules-load.service systemd-sysctl.service systemd-binfmt.service
-    proc-sys-fs-binfmt_misc.automount dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount
-    sys-kernel-tracing.mount sys-kernel-config.mount systemd-firstboot.service systemd-repart.service
-    systemd-pcrphase.service systemd-pcrphase-sysinit.service systemd-random-seed.service
-    systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-logind.service
-    systemd-networkd.service systemd-networkd.socket systemd-networkd-wait-online.service systemd-resolved.service
-    systemd-hostnamed.service networking.service systemd-ask-password-wall.path
-    getty.target getty-static.service console-getty.service systemd-journald-audit.socket
-""".split()
+# Kernel-wide, about hardware, or slow and of no use here. udevd above all: it would make nodes for
+# the disks of the host.
+MASKED = (
+    *("systemd-udevd.service", "systemd-udevd-kernel.socket", "systemd-udevd-control.socket"),
+    *("systemd-udev-trigger.service", "systemd-udev-settle.service", "systemd-modules-load.service"),
+    *("systemd-sysctl.service", "systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount"),
+    *("dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount"),
+    *("sys-kernel-config.mount", "systemd-firstboot.service", "systemd-repart.service"),
+    *("systemd-pcrphase.service", "systemd-pcrphase-sysinit.service", "systemd-random-seed.service"),
+    *("systemd-update-utmp.service", "systemd-update-utmp-runlevel.service", "systemd-logind.service"),
+    *("systemd-networkd.service", "systemd-networkd.socket", "systemd-networkd-wait-online.service"),
+    *("systemd-resolved.service", "systemd-hostnamed.service", "networking.service"),
+    *("systemd-ask-password-wall.path", "systemd-journald-audit.socket"),
+    *("getty.target", "getty-static.service", "console-getty.service"),
+)
 UNIT = """\
 [Unit]
 Description=Disk nodes and links of the lab
@@ -34,12 +39,22 @@ ExecStart={python} -I -S {folder}/devices.py {folder}/disks.json
 [Install]
 WantedBy=sysinit.target
 """
+PATIENCE = 5
+"""Seconds until what keeps a mount busy is taken for something that stays."""
+
 FOLDER = Path("usr/local/lib/mcloud-lab")
 
 
 def root(lab: str, machine: str) -> Path:
     """Return where a machine's file system is mounted."""
     return STATE / lab / "machines" / machine / "root"
+
+
+def make_state(lab: str) -> None:
+    """Make the lab's state folder: a tmpfs, since an overlay's upper layer must not lie on its lower one."""
+    folder = STATE / lab
+    folder.mkdir(mode=0o700)
+    execute(["mount", "-t", "tmpfs", "-o", "mode=0700,size=75%", f"mcloud-lab-{lab}", str(folder)])
 
 
 def build(layout: Layout, machine: MachineLayout) -> None:
@@ -66,6 +81,19 @@ def write_disks(lab: str, machine: MachineLayout, numbers: dict[str, tuple[int, 
 def search_path() -> str:
     """Return PATH for commands inside: the folder of the interpreter that runs this, then the usual ones."""
     return f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of commands inside: a root login's, nothing of the caller's."""
+    path = search_path()
+    return {
+        "PATH": path,
+        "HOME": "/root",
+        "USER": "root",
+        "LOGNAME": "root",
+        "LANG": "C.UTF-8",
+        "TERM": "dumb",
+    }
 
 
 def sources() -> list[Path]:
@@ -132,9 +160,11 @@ def _replace(file: Path, text: str) -> None:
 
 
 def drop(lab: str) -> None:
-    """Unmount everything under the lab's state folder, its own tmpfs included."""
+    """Unmount everything under the lab's state folder, its own tmpfs included, and remove the folder."""
     folder = STATE / lab
-    if os.path.ismount(folder):
-        if not succeeds(["umount", "--recursive", str(folder)]):
+    deadline = time.monotonic() + PATIENCE
+    while os.path.ismount(folder) and not succeeds(["umount", "--recursive", str(folder)]):
+        if time.monotonic() > deadline:  # a shell of the host may stand in it
             execute(["umount", "--recursive", "--lazy", str(folder)])
+        time.sleep(0.1)
     shutil.rmtree(folder, ignore_errors=True)

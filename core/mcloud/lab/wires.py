@@ -1,6 +1,7 @@
 """The lab's networks: a backbone namespace with one bridge per network, machines plugged into it."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,27 +9,34 @@ from mcloud.lab.commands import execute, succeeds
 from mcloud.lab.layout import STATE, UPLINK, UPLINK_GATEWAYS, Layout, MachineLayout
 
 BACKBONE = "backbone"
-CUTS = "mcloud_lab_cuts"
 
 
 def namespace(lab: str, machine: str = BACKBONE) -> Path:
-    """Return the file that holds a network namespace open (our own, so that the host's list stays as it is)."""
+    """Return the file that holds a network namespace open (ours, not in the list of `ip netns`)."""
     return STATE / lab / "net" / machine
+
+
+def in_namespace(lab: str, machine: str, *argv: str) -> list[str]:
+    """Return the command that runs one of this machine's tools in a network namespace of the lab."""
+    return ["nsenter", f"--net={namespace(lab, machine)}", "--", *argv]
+
+
+def port(machine: str, nic: str) -> str:
+    """Return the backbone's end of the wire to a machine's interface."""
+    return f"{machine}-{nic}"
 
 
 def lay_backbone(layout: Layout) -> None:
     """Make the backbone: a bridge per network, and on the uplink the gateway that a router would be."""
     _make_namespace(namespace(layout.name))
-    lines: list[str] = ["link set lo up"]
-    for nic in layout.machines[0].nics:
-        lines += [
-            f"link add {_bridge(nic.name)} type bridge mcast_snooping 0",
-            f"link set {_bridge(nic.name)} up",
-        ]
+    bridges = [_bridge(nic.name) for nic in layout.machines[0].nics]
+    lines = ["link set lo up"]
+    for bridge in bridges:
+        lines += [f"link add {bridge} type bridge mcast_snooping 0", f"link set {bridge} up"]
     lines += [f"addr add {address} dev {_bridge(UPLINK)} nodad" for address in UPLINK_GATEWAYS]
     _ip(layout.name, BACKBONE, lines)
-    for nic in layout.machines[0].nics:
-        _without_offloads(layout.name, BACKBONE, _bridge(nic.name))
+    for bridge in bridges:
+        _complete_checksums(layout.name, BACKBONE, bridge)
 
 
 def plug(lab: str, machine: MachineLayout) -> None:
@@ -36,114 +44,50 @@ def plug(lab: str, machine: MachineLayout) -> None:
     unplug(lab, machine)
     own = namespace(lab, machine.name)
     _make_namespace(own)
-    _ip(
-        lab,
-        BACKBONE,
-        (
-            f"link add {_port(machine.name, nic.name)} type veth peer name {nic.name} address {nic.mac} netns {own}"
-            for nic in machine.nics
-        ),
-    )
-    _ip(
-        lab,
-        BACKBONE,
-        (f"link set {_port(machine.name, nic.name)} master {_bridge(nic.name)} up" for nic in machine.nics),
-    )
-    lines = ["link set lo up"]
+    outside: list[str] = []
+    inside = ["link set lo up"]
     for nic in machine.nics:
-        lines.append(f"link set {nic.name} up")
-        lines += [f"addr add {address} dev {nic.name} nodad" for address in nic.addresses]
-    _ip(lab, machine.name, lines)
+        end = port(machine.name, nic.name)
+        outside.append(f"link add {end} type veth peer name {nic.name} address {nic.mac} netns {own}")
+        outside.append(f"link set {end} master {_bridge(nic.name)} up")
+        inside.append(f"link set {nic.name} up")
+        inside += [f"addr add {address} dev {nic.name} nodad" for address in nic.addresses]
+    _ip(lab, BACKBONE, outside)
+    _ip(lab, machine.name, inside)
     for nic in machine.nics:
-        _without_offloads(lab, machine.name, nic.name)
-        _without_offloads(lab, BACKBONE, _port(machine.name, nic.name))
+        _complete_checksums(lab, machine.name, nic.name)
+        _complete_checksums(lab, BACKBONE, port(machine.name, nic.name))
 
 
 def unplug(lab: str, machine: MachineLayout) -> None:
     """Take a machine off the backbone and drop its namespace, as a machine without power has none."""
-    if namespace(lab).exists():
+    if os.path.ismount(namespace(lab)):
         for nic in machine.nics:
             # By name, at once: the kernel takes a namespace apart some time after its last process.
-            succeeds(_inside(lab, BACKBONE, "ip", "link", "del", _port(machine.name, nic.name)))
+            succeeds(in_namespace(lab, BACKBONE, "ip", "link", "del", port(machine.name, nic.name)))
     _drop_namespace(namespace(lab, machine.name))
 
 
 def tear_backbone(lab: str) -> None:
     """Take down the bridges and every port on them, then the namespaces."""
-    if namespace(lab).exists():
-        listed = json.loads(execute(_inside(lab, BACKBONE, "ip", "-json", "link", "show")))
+    if os.path.ismount(namespace(lab)):
+        listed = json.loads(execute(in_namespace(lab, BACKBONE, "ip", "-json", "link", "show")))
         for link in listed:
             if link["ifname"] != "lo":
-                succeeds(_inside(lab, BACKBONE, "ip", "link", "del", link["ifname"]))
+                succeeds(in_namespace(lab, BACKBONE, "ip", "link", "del", link["ifname"]))
     for held in namespace(lab).parent.glob("*"):
         _drop_namespace(held)
 
 
-def cut(lab: str, one: MachineLayout, other: MachineLayout) -> None:
-    """Drop every frame between two machines, on all networks, silently, as a broken switch does."""
-    rules = [
-        f"add rule bridge {CUTS} forward iifname {_port(a.name, nic.name)} oifname {_port(b.name, nic.name)} drop"
-        for a, b in ((one, other), (other, one))
-        for nic in one.nics
-    ]
-    mend(lab, one, other)
-    _nft(lab, [f"add table bridge {CUTS}", _CHAIN, *rules])
-
-
-def mend(lab: str, one: MachineLayout, other: MachineLayout) -> None:
-    """Undo `cut`; nothing happens where nothing was cut."""
-    listed = execute(_inside(lab, BACKBONE, "nft", "--json", "--handle", "list", "ruleset"))
-    pairs = {
-        (_port(a.name, nic.name), _port(b.name, nic.name))
-        for a, b in ((one, other), (other, one))
-        for nic in one.nics
-    }
-    handles = [rule["handle"] for rule in _rules(listed) if _ends(rule) in pairs]
-    if handles:
-        _nft(lab, [f"delete rule bridge {CUTS} forward handle {handle}" for handle in handles])
-
-
-def cuts(lab: str) -> set[tuple[str, str]]:
-    """Return the pairs of machine names that are cut off from each other."""
-    listed = execute(_inside(lab, BACKBONE, "nft", "--json", "list", "ruleset"))
-    ends = {tuple(sorted(port.partition("-")[0] for port in _ends(rule))) for rule in _rules(listed)}
-    return {(a, b) for a, b in ends}
-
-
-_CHAIN = f"add chain bridge {CUTS} forward {{ type filter hook forward priority 0; }}"
-
-
-def _rules(listed: str) -> list[dict[str, object]]:
-    found = (item.get("rule") for item in json.loads(listed)["nftables"])
-    return [rule for rule in found if rule and rule["table"] == CUTS]
-
-
-def _ends(rule: dict[str, object]) -> tuple[str, ...]:
-    expressions = rule["expr"]
-    assert isinstance(expressions, list)  # noqa: S101 - nft's JSON: a rule is a list of expressions
-    return tuple(item["match"]["right"] for item in expressions if "match" in item)
-
-
-def _nft(lab: str, lines: Iterable[str]) -> None:
-    execute(_inside(lab, BACKBONE, "nft", "-f", "-"), stdin="\n".join(lines) + "\n")
-
-
 def _ip(lab: str, machine: str, lines: Iterable[str]) -> None:
-    execute(_inside(lab, machine, "ip", "-batch", "-"), stdin="\n".join(lines) + "\n")
+    execute(in_namespace(lab, machine, "ip", "-batch", "-"), stdin="\n".join(lines) + "\n")
 
 
-def _inside(lab: str, machine: str, *argv: str) -> list[str]:
-    return ["nsenter", f"--net={namespace(lab, machine)}", "--", *argv]
-
-
-def _without_offloads(lab: str, machine: str, interface: str) -> None:
+def _complete_checksums(lab: str, machine: str, interface: str) -> None:
     # A wire carries complete checksums and frames of its MTU. Between kernels veth leaves both undone,
     # and Open vSwitch's userspace datapath, which reads raw frames, forwards them broken.
-    execute(
-        _inside(
-            lab, machine, "ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "off"
-        )
-    )
+    features = [word for feature in ("tx", "tso", "gso", "gro") for word in (feature, "off")]
+    execute(in_namespace(lab, machine, "ethtool", "-K", interface, *features))
 
 
 def _make_namespace(held: Path) -> None:
@@ -160,7 +104,3 @@ def _drop_namespace(held: Path) -> None:
 
 def _bridge(nic: str) -> str:
     return f"br-{nic}"
-
-
-def _port(machine: str, nic: str) -> str:
-    return f"{machine}-{nic}"
