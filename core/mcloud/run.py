@@ -54,6 +54,9 @@ class Execution:
         self._watch = watch
         self._events: queue.SimpleQueue[Settled] = queue.SimpleQueue()
         self._early: dict[str, Settled] = {}
+        for key, (_lane, step) in around.plan.steps.items():
+            if around.journal.last(key) in {"done", "adopted"}:
+                around.board.put(key, read_offers(around.journal.offers(key), step.offers))
         around.report = lambda key, text: self._tell(key, "report", text=text)
 
     @property

@@ -1,0 +1,280 @@
+"""A joiner's work: what it does with what the initiator tells it."""
+
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from mcloud.cloud import TOKEN, gate_key, joiner_plan, plan_digest
+from mcloud.context import Surroundings
+from mcloud.errors import McloudError, PlanError, ProtocolError, RunFailed, SettingsError
+from mcloud.forms import differences
+from mcloud.host import Host
+from mcloud.inputs import Inputs
+from mcloud.journal import Journal
+from mcloud.model import Role
+from mcloud.offers import JoinToken
+from mcloud.plan import Gate, Lane, Plan, Stage
+from mcloud.plugins import Plugins
+from mcloud.record import own_facts, read_facts, record_step
+from mcloud.run import Execution, preview, printable
+from mcloud.secrets import Secrets
+from mcloud.session.joiner import Joiner, Peer
+from mcloud.session.protocol import Failed, Go, Joined, OutlookLine, Progress, Proposal, Ready
+from mcloud.state import State
+from mcloud.steps import Step
+from mcloud.watch import Happening, Watch
+
+
+@dataclass
+class Joining:
+    """One run on a joiner, over as many connections as it takes."""
+
+    plugins: Plugins
+    host: Host
+    state: State
+    known: Secrets
+    joiner: Joiner
+    peer: Peer
+    watch: Watch
+    command: str = "join"
+    given: Mapping[str, Any] | None = None
+    """What this machine's own file says, to be compared with the initiator's; None without a file."""
+    journal: Journal | None = None
+    """The run this machine is in the middle of; None before the first admission."""
+    inputs: Inputs | None = None
+    failure: RunFailed | None = None
+    cloud: Mapping[str, Any] = field(default_factory=dict)
+    _plan: Plan | None = None
+    _secrets: dict[str, dict[str, SecretStr | None]] = field(default_factory=dict)
+    _lines: tuple[OutlookLine, ...] = ()
+    _execution: Execution | None = None
+    _asking: dict[str, Ready] = field(default_factory=dict)
+    _results: dict[Stage, Joined | Failed | None] = field(default_factory=dict)
+    _thread: threading.Thread | None = None
+
+    @property
+    def name(self) -> str:
+        """This machine's name."""
+        return self.joiner.node.name
+
+    @property
+    def run(self) -> str:
+        """The run it is in the middle of, empty if none."""
+        return str(self.journal.header["run"]) if self.journal else ""
+
+    # ---- what the initiator says ----------------------------------------------------------------------
+
+    def propose(self, proposal: Proposal) -> tuple[tuple[OutlookLine, ...], str]:
+        """Make one's own plan; return it and its digest. Refuses what this machine cannot accept."""
+        self._accept(proposal)
+        inputs = proposal.inputs
+        if self._execution is None or self.inputs is None:
+            self.inputs = inputs
+            self._secrets = {
+                plugin: {name: SecretStr(value) for name, value in fields.items()}
+                for plugin, fields in proposal.secrets.items()
+            }
+            for fields in proposal.secrets.values():
+                for value in fields.values():
+                    self.known.add(value)
+            self._plan = self._make_plan(inputs)
+            self._lines = self._outlook(self._plan)
+        return self._lines, self.digest
+
+    @property
+    def digest(self) -> str:
+        """What a person confirms of this machine's plan."""
+        if self._plan is None or self.inputs is None:
+            raise ProtocolError("there is no plan yet")
+        return plan_digest(self._plan, self.inputs)
+
+    def admit(self, digest: str) -> None:
+        """Accept the digest that a person confirmed; the journal begins, if it has not."""
+        if digest != self.digest or self.inputs is None:
+            raise ProtocolError("the plan that was confirmed is not the plan of this machine")
+        if self.journal is None:
+            self.state.begin_run(
+                command=self.command, role=Role.JOINER, digest=self.inputs.digest, run=self.inputs.run
+            )
+            header = {
+                **self.inputs.model_dump(mode="json"),
+                "machine": self.name,
+                "peer": [self.peer.name, self.peer.address, self.peer.port, self.peer.certificate],
+                "confirmed": digest,
+            }
+            self.journal = Journal.create(self.state.journal_path(self.inputs.run), header, self.known)
+
+    def go(self, go: Go) -> None:
+        """Begin a stage, or say again what came of it and which tokens are missing."""
+        if self.journal is None or self._plan is None:
+            raise ProtocolError("the initiator wants to begin before the plan was confirmed")
+        if go.stage in self._results:
+            self._say_again(go.stage)
+            return
+        if self._thread is not None and self._thread.is_alive():
+            raise ProtocolError(f"the initiator wants to begin {go.stage} before the last stage ended")
+        if go.inputs is not None:
+            self._cut(go.inputs)
+        execution = self._begin()
+        execution.around.facts.update(read_facts(go.facts, self.plugins.manifests))
+        self._results[go.stage] = None
+        self._thread = threading.Thread(
+            target=self._work, args=(execution, go.stage), name=go.stage, daemon=True
+        )
+        self._thread.start()
+
+    def token(self, plugin: str, value: str) -> None:
+        """Take a join token; one that nobody waits for is refused."""
+        if plugin not in self._asking or self._execution is None:
+            raise ProtocolError(f"a token for {plugin[:40]} came that nobody asked for")
+        self.known.add(value)
+        offer = JoinToken(value=SecretStr(value))
+        self._execution.open(gate_key("join", plugin, self.name, self.name, TOKEN), [offer])
+
+    def close(self, cloud: Mapping[str, Any]) -> None:
+        """Keep the cloud's record: the run is complete."""
+        if cloud.get("id") != self.run:
+            raise ProtocolError("the initiator said goodbye with the record of another cloud")
+        self.cloud = cloud
+        self._begin().run("close")
+        if self.journal is not None and not self.journal.finished:
+            self.journal.write("finished")
+
+    def stop(self) -> None:
+        """End waits, start nothing new, and let the steps in hand come to their end."""
+        if self._execution is not None:
+            self._execution.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    # ---- what this machine does -----------------------------------------------------------------------
+
+    def _accept(self, proposal: Proposal) -> None:
+        inputs = proposal.inputs
+        if self.run and inputs.run != self.run:
+            raise ProtocolError(
+                f"the initiator proposes run {inputs.run}, this machine is in the middle of {self.run}",
+                hint="`mcloud undo` takes back what that one did here",
+            )
+        me = inputs.node(self.name)
+        if me is None or me.fingerprint != self.joiner.node.fingerprint or me.founder:
+            raise ProtocolError("the initiator's roster does not hold this machine as a joiner")
+        self.plugins.require(inputs.services)
+        differing = [
+            f"{plugin} is {self.joiner.versions.get(plugin, 'missing')} here and {version} on the initiator"
+            for plugin, version in inputs.versions.items()
+            if plugin in inputs.services and self.joiner.versions.get(plugin) != version
+        ]
+        if differing:
+            raise SettingsError(
+                "the plugins differ", problems=differing, hint="install the same versions on all"
+            )
+        if self.given is not None and (keys := differences(self.given, proposal.given)):
+            raise SettingsError(
+                "this machine's file says something else than the initiator's",
+                problems=[f"{key} differs" for key in keys],
+                hint="give every machine the same file",
+            )
+
+    def _make_plan(self, inputs: Inputs) -> Plan:
+        return joiner_plan(
+            self.plugins, inputs, self.name, record_step(self.state, inputs.run, lambda: self.cloud)
+        )
+
+    def _outlook(self, plan: Plan) -> tuple[OutlookLine, ...]:
+        """Probe all steps, with the run's journal or, before there is one, with one that is thrown away."""
+        with tempfile.TemporaryDirectory(prefix="mcloud-") as folder:
+            journal = self.journal or Journal.create(Path(folder) / "preview.jsonl", {}, self.known)
+            to_do = preview(self._around(plan, journal))
+        return tuple(
+            OutlookLine(key=key, to_do=to_do[key], destroys=tuple(printable(loss) for loss in step.destroys))
+            for key, (_lane, step) in plan.steps.items()
+            if isinstance(step, Step)
+        )
+
+    def _around(self, plan: Plan, journal: Journal) -> Surroundings:
+        return Surroundings(host=self.host, plan=plan, journal=journal, secrets=self._secrets)
+
+    def _cut(self, inputs: Inputs) -> None:
+        """Go on with a smaller roster; its plan may destroy nothing that was not confirmed."""
+        if self._plan is None or self.inputs is None or self.journal is None or inputs == self.inputs:
+            return
+        plan = self._make_plan(inputs)
+        if more := set(plan.destroys()) - set(self._plan.destroys()):
+            raise PlanError(
+                f"the smaller roster would destroy what nobody confirmed: {'; '.join(sorted(more))}"
+            )
+        self.journal.write("cut", **inputs.model_dump(mode="json"))
+        self.inputs, self._plan, self._execution = inputs, plan, None
+
+    def _begin(self) -> Execution:
+        if self._execution is None:
+            if self._plan is None or self.journal is None:
+                raise ProtocolError("there is nothing to run yet")
+            self._execution = Execution(
+                self._around(self._plan, self.journal), reached=self._reached, watch=self._happened
+            )
+        return self._execution
+
+    def _reached(self, lane: Lane, _gate: Gate) -> None:
+        """Ask for a token: this lane can go no further without it."""
+        request = self.journal.kept(lane.key, "applied")[1] if self.journal else None
+        self._asking[lane.plugin] = Ready(plugin=lane.plugin, request=request or "")
+        self.joiner.report(self._asking[lane.plugin])
+
+    def _happened(self, happening: Happening) -> None:
+        self.watch(happening)
+        self.joiner.report(Progress(happening=happening))
+
+    def _work(self, execution: Execution, stage: Stage) -> None:
+        try:
+            execution.run(stage)
+        except RunFailed as failure:
+            self.failure = failure
+            lines = [
+                printable(f"{note}: {error}")
+                for error in failure.exceptions
+                for note in getattr(error, "__notes__", ("?",))[:1]
+            ]
+            self._results[stage] = Failed(
+                stage=stage, lines=tuple(self.known.mask(line) for line in lines[:200])
+            )
+        else:
+            facts = own_facts(execution.plan, execution.around.board, self.plugins.manifests)
+            self._results[stage] = Joined(stage=stage, facts=facts)
+        self._say_again(stage)
+
+    def _say_again(self, stage: Stage) -> None:
+        result = self._results[stage]
+        if result is not None:
+            self.joiner.report(result)
+            return
+        for ready in tuple(self._asking.values()):
+            self.joiner.report(ready)
+
+
+def resumed(state: State, known: Secrets) -> tuple[Journal, Peer] | None:
+    """Return the unfinished run this machine joined in, and its initiator; None if there is none.
+
+    Raises McloudError if the unfinished run is one this machine leads itself.
+    """
+    entry = state.unfinished(lambda path: ended(Journal.open(path, known)))
+    if entry is None:
+        return None
+    if entry.role is not Role.JOINER:
+        raise McloudError(
+            f"this machine is the initiator of run {entry.id}, which is not finished",
+            hint=f"`mcloud {entry.command}` goes on with it, `mcloud undo` takes back what it did",
+        )
+    journal = Journal.open(state.journal_path(entry.id), known)
+    return journal, Peer(*journal.header["peer"])
+
+
+def ended(journal: Journal) -> bool:
+    """Whether a run is complete or closed by an undo."""
+    return journal.finished or journal.closed
