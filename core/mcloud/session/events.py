@@ -1,0 +1,73 @@
+"""A thread with an event loop in it: asyncio ends here, the rest of the program is plain calls."""
+
+import asyncio
+import logging
+import ssl
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+log = logging.getLogger(__name__)
+
+
+class EventThread:
+    """Runs a loop until `stop`; what is posted afterwards is dropped."""
+
+    def __init__(self, name: str) -> None:
+        """Start the thread. `RuntimeError` if the system gives none."""
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(_note)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self.loop.close()
+            raise
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine in the loop, wait, and return its result. Not after `stop`."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def post(self, call: Callable[..., object], *arguments: object) -> None:
+        """Have something called in the loop soon, in order; nothing if it has stopped."""
+        try:
+            self.loop.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:
+            log.debug("the event thread has stopped")
+
+    def stop(self) -> None:
+        """End the loop; does not wait, so it may be called in it."""
+        self.post(self.loop.stop)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end of the thread."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.run_until_complete(_cancel_all())
+            self.loop.close()
+
+
+async def _cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio has nobody to tell; what strangers do to a socket is not worth a line."""
+    error = context.get("exception")
+    if isinstance(error, OSError | ssl.SSLError | TimeoutError):
+        log.debug("%s: %s", context["message"], error)
+    else:
+        log.error("%s", context["message"], exc_info=error)

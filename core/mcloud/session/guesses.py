@@ -1,0 +1,293 @@
+"""Guesses of the code: how many, how fast and whose; the only place that counts them.
+
+A guess is booked when a side first *answers*, with the first message it sends after one it
+received: from then on the other side may have learnt whether its guess was right, also if it
+hangs up without a word. It is taken back only when `trust` returned. For the initiator that is
+its share, for the joiner its confirmation; before that nothing that was sent depends on the code
+in a way that can be tested.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from mcloud.errors import SettingsError, TrustError
+from mcloud.model import Channel
+from mcloud.session.code import normalised
+
+FAILURES_PER_SECOND = 2.0
+AT_ONCE = 2
+"""Exchanges computed side by side; each costs 7 ms under the interpreter's lock."""
+NEW_WORDS_AFTER = 1000
+PHRASE_CLOSED_AFTER = 20
+PHRASE_SHORTEST = 12
+_BURST = 8.0
+"""Exchanges that may be under way before the rate is felt: so many machines can come at once."""
+_TURN_PATIENCE = 10.0
+_SOURCES_REMEMBERED = 4096
+
+
+class GuessBook:
+    """The initiator's book of one session: hands out turns and the code in force. Thread-safe."""
+
+    def __init__(
+        self,
+        code: SecretStr,
+        *,
+        renew: Callable[[], SecretStr] | None,
+        on_change: Callable[[SecretStr], None] = lambda _code: None,
+        on_failure: Callable[[str, int], None] = lambda _source, _failures: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin with `code`; `renew` makes the next one, None: it is an operator's own phrase.
+
+        `on_change(code)` is called with new words, `on_failure(source, failures)` after each failed
+        guess, both in the thread of the exchange.
+        """
+        if renew is None and len(normalised(code.get_secret_value()).get_secret_value()) < PHRASE_SHORTEST:
+            raise SettingsError(
+                f"the code is shorter than {PHRASE_SHORTEST} characters",
+                hint="take a longer one, or let `mcloud code` make one",
+            )
+        self._code = code
+        self._renew = renew
+        self._on_change = on_change
+        self._on_failure = on_failure
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._booked = 0
+        self._sources: Counter[str] = Counter()
+        self._rate = _Rate(clock=clock, at=clock())
+        self._computing = 0
+        self._waiting: list[_Attempt] = []
+
+    @property
+    def code(self) -> SecretStr:
+        """Return the code in force."""
+        with self._changed:
+            return self._code
+
+    @property
+    def failures(self) -> int:
+        """Return how many guesses are booked against the code in force, running exchanges included."""
+        with self._changed:
+            return self._booked
+
+    @property
+    def closed(self) -> bool:
+        """Return whether an operator's own phrase has been guessed at so often that nobody is let in."""
+        with self._changed:
+            return self._closed()
+
+    def go_on(self) -> None:
+        """Open again, as the operator wishes: count from zero."""
+        with self._changed:
+            self._booked = 0
+
+    @contextmanager
+    def exchange(
+        self, channel: Channel, *, source: str, alive: Callable[[], bool] = lambda: True
+    ) -> Iterator[tuple[Channel, SecretStr]]:
+        """Give the channel and the code to hand to `trust`; leaving without an exception is success.
+
+        `source` is `limits.source_of(address)`; `alive` says whether the stranger is still there
+        while it waits for its turn. `TrustError` where nobody is let in, or nobody's turn comes.
+        """
+        with self._changed:
+            if self._closed():
+                raise _closed_error()
+            attempt = _Attempt(source=source, code=self._code, alive=alive)
+        try:
+            yield (
+                _Booked(
+                    channel, before_first=lambda: self._take_turn(attempt), book=lambda: self._book(attempt)
+                ),
+                attempt.code,
+            )
+        except BaseException:
+            self._end(attempt, proven=False)
+            raise
+        self._end(attempt, proven=True)
+
+    def delay(self) -> float:
+        """Return the seconds until the rate of failures allows another exchange; 0: now."""
+        with self._changed:
+            return self._rate.delay()
+
+    def _closed(self) -> bool:
+        return self._renew is None and self._booked >= PHRASE_CLOSED_AFTER
+
+    def _take_turn(self, attempt: "_Attempt") -> None:
+        """Wait for one of the places, sources with the fewest failures first."""
+        with self._changed:
+            self._waiting.append(attempt)
+            give_up = self._clock() + _TURN_PATIENCE
+            try:
+                while not self._may_go(attempt):
+                    if not attempt.alive() or self._clock() >= give_up:
+                        raise TrustError(
+                            "too many guesses are being made; no turn came", hint="try again later"
+                        )
+                    # Looks at least four times a second whether the stranger is still there.
+                    self._changed.wait(min(0.25, self._rate.delay() or 0.25))
+                if self._closed():
+                    raise _closed_error()
+            finally:
+                self._waiting.remove(attempt)
+                self._changed.notify_all()
+            self._computing += 1
+            attempt.computing = True
+            self._rate.take()
+
+    def _may_go(self, attempt: "_Attempt") -> bool:
+        first = min(self._waiting, key=lambda other: self._sources[other.source])
+        return first is attempt and self._computing < AT_ONCE and self._rate.delay() == 0
+
+    def _book(self, attempt: "_Attempt") -> None:
+        """Count the guess, before the answer goes out."""
+        new_code = None
+        with self._changed:
+            attempt.booked = True
+            self._booked += 1
+            self._sources[attempt.source] += 1
+            self._release(attempt)
+            if self._renew is not None and self._booked >= NEW_WORDS_AFTER:
+                new_code = self._code = self._renew()
+                self._booked = 0
+        if new_code is not None:
+            self._on_change(new_code)
+
+    def _end(self, attempt: "_Attempt", *, proven: bool) -> None:
+        failed = attempt.booked and not proven
+        with self._changed:
+            had_turn = attempt.computing or attempt.booked
+            self._release(attempt)
+            if had_turn and not failed:
+                self._rate.give_back()
+            if attempt.booked and proven:
+                self._sources[attempt.source] -= 1
+                # A guess at words that are no longer in force is not in this count any more.
+                if attempt.code is self._code:
+                    self._booked = max(0, self._booked - 1)
+            self._forget_some()
+            failures = self._booked
+            self._changed.notify_all()
+        if failed:
+            self._on_failure(attempt.source, failures)
+
+    def _release(self, attempt: "_Attempt") -> None:
+        if attempt.computing:
+            attempt.computing = False
+            self._computing -= 1
+            self._changed.notify_all()
+
+    def _forget_some(self) -> None:
+        if len(self._sources) > _SOURCES_REMEMBERED:
+            self._sources = Counter(dict(self._sources.most_common(_SOURCES_REMEMBERED // 2)))
+
+
+class Tries:
+    """The joiner's tries with one code, over all addresses: else a false initiator guesses for ever."""
+
+    def __init__(self, limit: int = 3) -> None:
+        """Allow so many failures; a person who types a code anew gets a new object."""
+        self._left = limit
+        self._lock = threading.Lock()
+
+    @property
+    def left(self) -> int:
+        """Return how many more failures the code bears."""
+        return self._left
+
+    @contextmanager
+    def exchange(self, channel: Channel) -> Iterator[Channel]:
+        """Give the channel to hand to `trust`; no exception is success. `TrustError`: none is left."""
+        if self._left <= 0:
+            raise _used_up_error()
+        booked = _Booked(channel, before_first=lambda: None, book=self._book)
+        yield booked
+        if booked.answered:
+            with self._lock:
+                self._left += 1
+
+    def _book(self) -> None:
+        with self._lock:
+            # Two exchanges may have begun with one try left; only one of them may answer.
+            if self._left <= 0:
+                raise _used_up_error()
+            self._left -= 1
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class _Attempt:
+    source: str
+    code: SecretStr
+    alive: Callable[[], bool]
+    computing: bool = False
+    booked: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class _Rate:
+    """A bucket that is refilled with time: what is taken and not given back is limited per second."""
+
+    clock: Callable[[], float]
+    at: float
+    left: float = field(default=_BURST)
+
+    def delay(self) -> float:
+        now = self.clock()
+        self.left = min(_BURST, self.left + (now - self.at) * FAILURES_PER_SECOND)
+        self.at = now
+        return max(0.0, (1.0 - self.left) / FAILURES_PER_SECOND)
+
+    def take(self) -> None:
+        self.left -= 1.0
+
+    def give_back(self) -> None:
+        self.left = min(_BURST, self.left + 1.0)
+
+
+class _Booked:
+    """A channel that tells when its side first hears something, and when it first answers."""
+
+    def __init__(
+        self, channel: Channel, *, before_first: Callable[[], None], book: Callable[[], None]
+    ) -> None:
+        self._channel = channel
+        self._before_first = before_first
+        self._book = book
+        self._heard = False
+        self.answered = False
+
+    def send(self, message: bytes) -> None:
+        if self._heard and not self.answered:
+            self._book()
+            self.answered = True
+        self._channel.send(message)
+
+    def receive(self) -> bytes:
+        message = self._channel.receive()
+        if not self._heard:
+            self._before_first()
+            self._heard = True
+        return message
+
+
+def _closed_error() -> TrustError:
+    return TrustError(
+        "the phrase was guessed at too often; nobody is let in until the operator says so",
+        hint="on the initiator: find out who is guessing, then go on, or start again with another phrase",
+    )
+
+
+def _used_up_error() -> TrustError:
+    return TrustError(
+        "the code failed too often; it is not used any more",
+        hint="look at the initiator's screen, compare its address, and give the code anew",
+    )

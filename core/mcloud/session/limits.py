@@ -1,0 +1,155 @@
+"""How much strangers may take of a door, and who gives way when it is too much."""
+
+import ipaddress
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Patience in seconds, sizes in bytes."""
+
+    ping_every: float = 1.0
+    silence: float = 5.0
+    """No byte for so long, though asked: the other side is gone."""
+    tls: float = 5.0
+    """For connecting and the TLS handshake."""
+    exchange: float = 20.0
+    """For all that a stranger does, from its first packet on."""
+    strangers: int = 64
+    per_source: int = 8
+    stranger_message: int = 4096
+    stranger_messages: int = 8
+    member_message: int = 8 * 2**20
+    member_unread: int = 64 * 2**20
+    """Waiting to be read by us; more is not a conversation."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What one connection may do; None: as much as it likes."""
+
+    message: int
+    messages: int | None
+    unread: int
+    in_all: int | None
+    deadline: float | None
+
+
+def stranger_terms(limits: Limits) -> Terms:
+    """Return the terms of a connection on which nobody has proven anything."""
+    unread = limits.stranger_message * limits.stranger_messages
+    return Terms(
+        message=limits.stranger_message,
+        messages=limits.stranger_messages,
+        unread=unread,
+        in_all=unread + 16 * 1024,  # the opening request, frames' heads, pings and pongs
+        deadline=limits.exchange,
+    )
+
+
+def member_terms(limits: Limits) -> Terms:
+    """Return the terms of a connection with a pinned certificate on its other side."""
+    return Terms(
+        message=limits.member_message,
+        messages=None,
+        unread=limits.member_unread,
+        in_all=None,
+        deadline=None,
+    )
+
+
+def plain_address(address: str) -> str:
+    """Return an address without a scope and without the IPv6 clothes of an IPv4 address."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return str(mapped or ip)
+
+
+def source_of(address: str) -> str:
+    """Return what counts as one source: an IPv4 address, or the /64 of an IPv6 address."""
+    ip = ipaddress.ip_address(plain_address(address))
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ipaddress.ip_network((ip, 64), strict=False))
+
+
+def printable(text: str, longest: int = 120) -> str:
+    """Return what somebody else said, cut short, without control characters."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:longest]
+    )
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Visitor:
+    """One connection of a stranger, from its first packet until nothing of it is left."""
+
+    source: str
+    cut: Callable[[], None]
+    stage: int = 0
+    """How far it got: 0 connected, 1 began TLS, 2 finished TLS, 3 and more: messages."""
+    waiting_since: float = 0.0
+    """When it was its turn to say something."""
+    our_turn: bool = False
+    """It has said its part and waits for us: not idle."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Crowd:
+    """All strangers at one door; used by one thread only."""
+
+    limits: Limits
+    clock: Callable[[], float] = time.monotonic
+    visitors: set[Visitor] = field(default_factory=set)
+
+    def enter(self, visitor: Visitor) -> bool:
+        """Let a newcomer in, cutting somebody else if there are too many; False: it has to stay outside."""
+        sources = Counter(other.source for other in self.visitors)
+        if sources[visitor.source] >= self.limits.per_source:
+            there_is_room = self._cut_one_of({visitor.source}, fair=False)
+        elif sources.total() >= self.limits.strangers:
+            largest = max(sources.values())
+            largest_sources = {source for source, number in sources.items() if number == largest}
+            there_is_room = self._cut_one_of(largest_sources, fair=largest > sources[visitor.source] + 1)
+        else:
+            there_is_room = True
+        if there_is_room:
+            visitor.waiting_since = self.clock()
+            self.visitors.add(visitor)
+        return there_is_room
+
+    def leave(self, visitor: Visitor) -> None:
+        """Forget a visitor: it has proven itself, or is gone."""
+        self.visitors.discard(visitor)
+
+    def heard(self, visitor: Visitor, *, stage: int, our_turn: bool) -> None:
+        """Note that a visitor got on, and whose turn it is now."""
+        visitor.stage = max(visitor.stage, stage)
+        visitor.our_turn = our_turn
+        visitor.waiting_since = self.clock()
+
+    def give_way(self) -> bool:
+        """Cut one visitor of the largest source, to have its file descriptor back; False: none is left."""
+        sources = Counter(other.source for other in self.visitors)
+        largest = max(sources.values(), default=0)
+        return self._cut_one_of(
+            {source for source, number in sources.items() if number == largest}, fair=True
+        )
+
+    def _cut_one_of(self, sources: set[str], *, fair: bool) -> bool:
+        """Cut who got least far and waits longest; one whom we keep waiting only where that is `fair`."""
+        rivals = [
+            other for other in self.visitors if other.source in sources and (fair or not other.our_turn)
+        ]
+        if not rivals:
+            return False
+        last = min(rivals, key=lambda other: (other.our_turn, other.stage, other.waiting_since))
+        self.visitors.discard(last)
+        last.cut()
+        return True

@@ -1,0 +1,74 @@
+"""TLS contexts: 1.3 only, no tickets, no clock; who is let in is decided by fingerprint afterwards."""
+
+import os
+import ssl
+from collections.abc import Iterable
+
+from mcloud.session.certificates import Credentials
+
+_NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL: fresh machines have wrong clocks."""
+
+
+def server_context(credentials: Credentials, pinned: Iterable[str], *, strangers: bool) -> ssl.SSLContext:
+    """Return the context of a door: asks for a certificate, and verifies one against those pinned (PEM).
+
+    A certificate that is not pinned fails the handshake: Python can ask for none it does not know.
+    Without one, a stranger gets in where `strangers` is set.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, credentials)
+    context.sslobject_class = _Telling
+    # A resumed session would skip verification, also after a pin was taken back.
+    context.num_tickets = 0
+    context.verify_mode = ssl.CERT_OPTIONAL if strangers else ssl.CERT_REQUIRED
+    context.verify_flags |= _NO_CHECK_TIME
+    if store := "".join(pinned):
+        context.load_verify_locations(cadata=store)
+    return context
+
+
+class _Telling(ssl.SSLObject):
+    """A TLS connection that tells the other side why its handshake failed.
+
+    asyncio closes at once and drops the alert. Asking it to wait for more makes it send what there is.
+    """
+
+    _failure: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._failure = error
+            raise ssl.SSLWantReadError from None
+
+
+def client_context(credentials: Credentials | None) -> ssl.SSLContext:
+    """Return the context of a dialler: takes any certificate, the caller compares its fingerprint."""
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, credentials)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _context(protocol: int, credentials: Credentials | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION
+    if credentials is not None:
+        _show(context, credentials)
+    return context
+
+
+def _show(context: ssl.SSLContext, credentials: Credentials) -> None:
+    """Give the context certificate and key. Python reads them from a file only: this one is in memory."""
+    file = os.memfd_create("mcloud", os.MFD_CLOEXEC)
+    try:
+        os.write(file, f"{credentials.certificate}{credentials.key.get_secret_value()}".encode())
+        context.load_cert_chain(f"/proc/self/fd/{file}")
+    finally:
+        os.close(file)
