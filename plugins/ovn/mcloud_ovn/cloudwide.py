@@ -1,0 +1,121 @@
+"""Steps for the cloud as a whole: everybody is in, and what virtual networks others may now use."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from mcloud import NetworkUplink, Node, Offer, Step, StepContext, VirtualNetworks
+from mcloud_ovn.client import DATABASES, NB, SB, Database, kick, northbound, raft, tunnel_addresses
+from mcloud_ovn.files import AUTHORITY, CERTIFICATE, KEY
+from mcloud_ovn.roles import (
+    INTEGRATION_BRIDGE,
+    bracketed,
+    remotes,
+    servers,
+    tunnel_address,
+    uplink_parent,
+)
+from mcloud_ovn.settings import OvnNode, OvnSettings
+
+SYNC_SECONDS = 30
+
+
+def gather_servers(nodes: Sequence[Node]) -> Step:
+    """See that all servers are in both rafts, and put out those of machines that are not in the roster."""
+    return Step(name="servers", run=partial(_gather_servers, nodes), probe=partial(_servers_are_in, nodes))
+
+
+def gather_chassis(nodes: Sequence[Node], node_settings: Mapping[str, OvnNode]) -> Step:
+    """See that all machines' controllers are registered."""
+    wanted = frozenset(tunnel_address(node, node_settings) for node in nodes)
+    remote = remotes(servers(nodes), SB)
+    return Step(
+        name="chassis",
+        run=partial(_gather_chassis, wanted, remote),
+        probe=partial(_all_chassis, wanted, remote),
+    )
+
+
+def open_networks(nodes: Sequence[Node], settings: OvnSettings, node_settings: Mapping[str, OvnNode]) -> Step:
+    """See that a change goes through all of OVN, and offer its networks."""
+    remote = remotes(servers(nodes), NB)
+    networks = VirtualNetworks(
+        driver="ovn",
+        connection=remote,
+        integration_bridge=INTEGRATION_BRIDGE,
+        ca_file=AUTHORITY,
+        certificate_file=CERTIFICATE,
+        key_file=KEY,
+    )
+    uplink = uplink_of(nodes, settings, node_settings)
+    offers = (networks, uplink) if uplink else (networks,)
+    return Step(
+        name="networks",
+        run=partial(_sync, remote),
+        probe=partial(_synced, remote, offers),
+        offers=(VirtualNetworks, NetworkUplink),
+    )
+
+
+def uplink_of(
+    nodes: Sequence[Node], settings: OvnSettings, node_settings: Mapping[str, OvnNode]
+) -> NetworkUplink | None:
+    """Return the uplink; None without a gateway, or where a machine has no interface for it."""
+    parents = {node.name: uplink_parent(node, node_settings) for node in nodes}
+    if not all(parents.values()) or not (settings.ipv4_gateway or settings.ipv6_gateway):
+        return None
+    return NetworkUplink(
+        parents=parents,
+        ipv4_gateway=settings.ipv4_gateway,
+        ipv4_range=settings.ipv4_range,
+        ipv6_gateway=settings.ipv6_gateway,
+        dns_servers=settings.dns_servers,
+    )
+
+
+def _raft_addresses(nodes: Sequence[Node], database: Database) -> frozenset[str]:
+    return frozenset(f"ssl:{bracketed(node.address)}:{database.raft_port}" for node in nodes)
+
+
+def _gather_servers(nodes: Sequence[Node], ctx: StepContext) -> None:
+    for database in DATABASES:
+        state = raft(ctx.host, database)
+        for address, server in (state.servers if state else {}).items():
+            if address not in _raft_addresses(nodes, database):
+                kick(ctx.host, database, server)
+    ctx.wait(lambda: _servers_are_in(nodes, ctx), what="all servers to be in both databases' rafts")
+
+
+def _servers_are_in(nodes: Sequence[Node], ctx: StepContext) -> Sequence[Offer] | None:
+    for database in DATABASES:
+        state = raft(ctx.host, database)
+        if state is None or not state.settled:
+            return None
+        wanted = _raft_addresses(servers(nodes), database)
+        # A member that is no longer to be a server leaves by itself, in `adapt`.
+        if not wanted <= state.servers.keys() <= _raft_addresses(nodes, database):
+            return None
+    return ()
+
+
+def _gather_chassis(wanted: frozenset[str], remote: str, ctx: StepContext) -> None:
+    def missing() -> frozenset[str]:
+        return wanted - tunnel_addresses(ctx.host, remote)
+
+    ctx.wait(
+        lambda: _all_chassis(wanted, remote, ctx),
+        what="all machines' controllers to register",
+        progress=missing,
+    )
+
+
+def _all_chassis(wanted: frozenset[str], remote: str, ctx: StepContext) -> Sequence[Offer] | None:
+    return () if wanted <= tunnel_addresses(ctx.host, remote) else None
+
+
+def _sync(remote: str, ctx: StepContext) -> None:
+    northbound(ctx.host, remote, "--wait=sb", "sync", seconds=SYNC_SECONDS)
+
+
+def _synced(remote: str, offers: Sequence[Offer], ctx: StepContext) -> Sequence[Offer] | None:
+    asked, done = northbound(ctx.host, remote, "get", "NB_Global", ".", "nb_cfg", "sb_cfg").split()
+    return offers if int(done) >= int(asked) > 0 else None

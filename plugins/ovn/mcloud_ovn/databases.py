@@ -1,0 +1,166 @@
+"""Steps for the two databases, each a raft of its servers over TLS, and for northd beside them."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+from mcloud import Host, Node, Offer, ServiceError, Step, StepContext
+from mcloud_ovn.client import (
+    DATABASES,
+    NB,
+    SB,
+    Database,
+    active,
+    daemon_status,
+    is_clustered,
+    leave_raft,
+    raft,
+    systemctl,
+)
+from mcloud_ovn.files import AUTHORITY, CENTRAL_DEFAULTS, CERTIFICATE, KEY, defaults
+from mcloud_ovn.kept import keep, keep_file, kept, restore_file
+from mcloud_ovn.roles import bracketed, remotes
+
+CENTRAL = "ovn-central.service"
+NORTHD = "ovn-northd.service"
+UNITS = (CENTRAL, NORTHD, NB.unit, SB.unit)
+"""All of them: stopping the first returns while the servers still run."""
+
+LEAVING = 5.0
+"""Seconds in which a server that can leave its raft has left; one that cannot is just stopped."""
+
+
+def central_options(node: Node, *, peer: Node | None, northd: Sequence[Node]) -> str:
+    """Return /etc/default/ovn-central of a server: found a raft, or join that of a peer."""
+    options = []
+    for database in DATABASES:
+        at = f"--db-{database.short}-cluster"
+        options += [f"{at}-local-addr={bracketed(node.address)}", f"{at}-local-proto=ssl"]
+        if peer:
+            options += [f"{at}-remote-addr={bracketed(peer.address)}", f"{at}-remote-proto=ssl"]
+        options += [f"--db-{database.short}-create-insecure-remote=no"]
+        options += _tls(f"--ovn-{database.short}-db-ssl")
+        options += [f"--ovn-northd-{database.short}-db={remotes(northd, database)}"]
+    return defaults([*options, *_tls("--ovn-northd-ssl")])
+
+
+def drop_in(node: Node, database: Database) -> tuple[str, str]:
+    """Return path and content of what makes a server listen for clients, on the machine's address only.
+
+    A `Connection` row in the database would be shared by all servers, so it could name no address.
+    """
+    listen = f"--remote=pssl:{database.port}:{bracketed(node.address)}"
+    return f"/etc/systemd/system/{database.unit}.d/mcloud.conf", (
+        "[Unit]\nWants=network-online.target\nAfter=network-online.target\n\n"
+        "[Service]\nExecStart=\n"
+        f"ExecStart=/usr/share/ovn/scripts/ovn-ctl run_{database.short}_ovsdb $OVN_CTL_OPTS -- {listen}\n"
+    )
+
+
+def serve(node: Node, *, peer: Node | None, northd: Sequence[Node]) -> Step:
+    """Run both databases here: found their rafts, or join those of a peer."""
+    return Step(
+        name="databases",
+        run=partial(_serve, node, central_options(node, peer=peer, northd=northd)),
+        probe=_serving,
+        undo=_stop_serving,
+        loses=("this machine's copy of OVN's databases; with the last one, all virtual networks",),
+    )
+
+
+def start_northd() -> Step:
+    """Run northd, which turns networks into flows; one is active in the cloud, the others stand by."""
+    return Step(name="northd", run=_start_northd, probe=_northd_runs, undo=_stop_northd)
+
+
+def northd_reached(host: Host) -> bool:
+    """Return whether northd runs and is connected to both databases."""
+    return all(
+        daemon_status(host, "ovn-northd", f"{database.short}-connection-status") == "connected"
+        for database in DATABASES
+    )
+
+
+def _tls(prefix: str) -> list[str]:
+    return [f"{prefix}-key={KEY}", f"{prefix}-cert={CERTIFICATE}", f"{prefix}-ca-cert={AUTHORITY}"]
+
+
+def _serve(node: Node, options: str, ctx: StepContext) -> None:
+    host = ctx.host
+    keep_file(ctx, CENTRAL_DEFAULTS)
+    keep(ctx, "active", active(host, UNITS))
+    if host.read(CENTRAL_DEFAULTS) != options:
+        systemctl(host, "stop", *UNITS)
+        for database in DATABASES:
+            if not is_clustered(host, database):
+                _remove_file(ctx, database)
+            host.write(*drop_in(node, database))
+        host.write(CENTRAL_DEFAULTS, options)
+    systemctl(host, "daemon-reload")
+    if not systemctl(host, "is-enabled", "--quiet", CENTRAL, check=False):
+        systemctl(host, "enable", CENTRAL)
+    systemctl(host, "reset-failed", *UNITS, check=False)
+    systemctl(host, "start", NB.unit, SB.unit)
+    ctx.wait(lambda: _serving(ctx), what="both databases to be in their rafts")
+
+
+def _serving(ctx: StepContext) -> Sequence[Offer] | None:
+    states = (raft(ctx.host, database) for database in DATABASES)
+    return () if all(state and state.settled for state in states) else None
+
+
+def _stop_serving(ctx: StepContext) -> None:
+    before = kept(ctx, "active")
+    if before is None:
+        return
+    stop_databases(ctx)
+    restore_file(ctx, CENTRAL_DEFAULTS)
+    if before:
+        systemctl(ctx.host, "start", *before)
+
+
+def stop_databases(ctx: StepContext) -> None:
+    """Leave the rafts if there is still somebody to let us go, stop all and remove the databases."""
+    host = ctx.host
+    leaving = [database for database in DATABASES if _can_leave(ctx, database)]
+    with suppress(ServiceError):
+        for database in leaving:
+            leave_raft(host, database)
+        if leaving:
+            ctx.wait(partial(_all_left, ctx, leaving), what="the others to let go", patience=LEAVING)
+    systemctl(host, "stop", *UNITS)
+    for database in DATABASES:
+        _remove_file(ctx, database)
+        host.write(f"/etc/systemd/system/{database.unit}.d/mcloud.conf", None)
+    systemctl(host, "daemon-reload")
+
+
+def _can_leave(ctx: StepContext, database: Database) -> bool:
+    state = raft(ctx.host, database)
+    return state is not None and state.settled and len(state.servers) > 1
+
+
+def _all_left(ctx: StepContext, databases: Sequence[Database]) -> bool | None:
+    states = [raft(ctx.host, database) for database in databases]
+    return True if all(state is None or state.status.startswith("left") for state in states) else None
+
+
+def _remove_file(ctx: StepContext, database: Database) -> None:
+    folder, _, name = database.file.rpartition("/")
+    ctx.host.write(database.file, None)
+    ctx.host.write(f"{folder}/.{name}.~lock~", None)
+
+
+def _start_northd(ctx: StepContext) -> None:
+    systemctl(ctx.host, "start", CENTRAL, NORTHD)
+    ctx.wait(lambda: northd_reached(ctx.host) or None, what="northd to reach both databases")
+
+
+def _northd_runs(ctx: StepContext) -> Sequence[Offer] | None:
+    if "--ovn-northd-nb-db=ssl:" not in (ctx.host.read(CENTRAL_DEFAULTS) or ""):
+        return None
+    return () if northd_reached(ctx.host) else None
+
+
+def _stop_northd(ctx: StepContext) -> None:
+    systemctl(ctx.host, "stop", NORTHD)

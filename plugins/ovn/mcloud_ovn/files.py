@@ -1,0 +1,21 @@
+"""Files of OVN on a machine, and what is written into them."""
+
+from collections.abc import Sequence
+
+KEY = "/etc/ovn/key_host"
+CERTIFICATE = "/etc/ovn/cert_host"
+AUTHORITY = "/etc/ovn/ovn-central.crt"
+"""The CA's certificate. These three names are where LXD 5.0 looks, before any settings of its own."""
+
+AUTHORITY_KEY = "/etc/ovn/ovn-central.key"
+"""The CA's key: on the first three machines of the roster only."""
+
+CENTRAL_DEFAULTS = "/etc/default/ovn-central"
+HOST_DEFAULTS = "/etc/default/ovn-host"
+
+_BANNER = "# Written by mcloud. What was here before comes back with `mcloud undo`.\n"
+
+
+def defaults(options: Sequence[str]) -> str:
+    """Return a file for systemd's EnvironmentFile that gives `ovn-ctl` these options."""
+    return f'{_BANNER}OVN_CTL_OPTS="{" ".join(options)}"\n'

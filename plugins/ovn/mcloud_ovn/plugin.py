@@ -1,0 +1,94 @@
+"""OVN: virtual networks across all machines. The hooks; the work is in the modules beside."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from mcloud import API, Check, Host, Manifest, Node, ServiceState, Step, hookimpl
+from mcloud_ovn import (
+    adaptation,
+    bridges,
+    certificates,
+    chassis,
+    checks,
+    cloudwide,
+    databases,
+    inspection,
+    roles,
+)
+from mcloud_ovn.settings import OvnNode, OvnSettings
+
+Machines = Mapping[str, OvnNode]
+
+
+@hookimpl
+def manifest() -> Manifest:
+    """Say what this plugin is."""
+    return Manifest(
+        api=API,
+        summary="OVN: virtual networks across all machines, over TLS",
+        settings=OvnSettings,
+        node_settings=OvnNode,
+        facts=(chassis.Chassis,),
+        packages={"debian": ("ovn-central", "ovn-host", "openvswitch-switch")},
+    )
+
+
+@hookimpl
+def inspect(host: Host) -> ServiceState:
+    """Look for OVN and Open vSwitch on this machine."""
+    return inspection.look(host)
+
+
+@hookimpl
+def preflight(nodes: Sequence[Node], settings: OvnSettings, node_settings: Machines) -> Iterable[Check]:
+    """Check settings, interfaces and what is there already."""
+    return checks.check_all(nodes, settings, node_settings)
+
+
+@hookimpl
+def bootstrap(node: Node) -> Iterator[Step]:
+    """Make the CA, and both databases as rafts of one."""
+    yield certificates.found_authority()
+    yield certificates.certify_founder(node)
+    yield databases.serve(node, peer=None, northd=[node])
+
+
+@hookimpl
+def issue_token(node: Node, nodes: Sequence[Node]) -> Iterator[Step]:
+    """Sign the joiner's request for a certificate."""
+    yield certificates.issue(node, with_authority_key=roles.keeps_authority(node, nodes))
+
+
+@hookimpl
+def join(node: Node, nodes: Sequence[Node], node_settings: Machines) -> Iterator[Step]:
+    """Get a certificate, run a server where the roster wants one, and take part in networks."""
+    founder, serves = nodes[0], roles.is_server(node, nodes)
+    address = roles.tunnel_address(node, node_settings)
+    if not node.founder:
+        yield certificates.make_key(node)
+    if roles.tunnels_by_bridge(node, node_settings):
+        yield bridges.connect("underlay", bridges.tunnel_port(node, address))
+    if interface := roles.of(node, node_settings).uplink_interface:
+        yield bridges.connect("uplink", bridges.uplink_port(interface, userspace=roles.userspace(node)))
+    if not node.founder:
+        yield certificates.take_certificate(with_authority_key=roles.keeps_authority(node, nodes))
+        if serves:
+            yield databases.serve(node, peer=founder, northd=roles.servers(nodes))
+    if serves:
+        yield databases.start_northd()
+    # Only servers that listen by now: a controller that meets one that does not waits a second and more.
+    listening = [founder, node] if serves and not node.founder else [founder]
+    yield chassis.take_part(tunnel_address=address, userspace=roles.userspace(node), servers=listening)
+
+
+@hookimpl
+def configure(nodes: Sequence[Node], settings: OvnSettings, node_settings: Machines) -> Iterator[Step]:
+    """See that all are in, and offer the networks."""
+    yield cloudwide.gather_servers(nodes)
+    yield cloudwide.gather_chassis(nodes, node_settings)
+    yield cloudwide.open_networks(nodes, settings, node_settings)
+
+
+@hookimpl
+def adapt(node: Node, nodes: Sequence[Node]) -> Iterator[Step]:
+    """Tell this machine of all servers."""
+    return adaptation.fit(node, nodes)

@@ -1,0 +1,80 @@
+"""Who does what, and where OVN is reached: follows from the roster alone, the same on every machine."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv6Address, ip_address
+
+from mcloud import Nic, Node
+from mcloud_ovn.client import Database
+from mcloud_ovn.settings import OvnNode
+
+SERVERS = 3
+"""Database servers in one raft, one of which may be lost. With fewer machines there is one server."""
+
+TUNNEL_BRIDGE = "br-underlay"
+UPLINK_BRIDGE = "br-uplink"
+INTEGRATION_BRIDGE = "br-int"
+
+
+def servers(nodes: Sequence[Node]) -> Sequence[Node]:
+    """Return the machines that run the databases and northd: the first three, or the first alone."""
+    return nodes[:SERVERS] if len(nodes) >= SERVERS else nodes[:1]
+
+
+def is_server(node: Node, nodes: Sequence[Node]) -> bool:
+    """Return whether a machine runs the databases."""
+    return node.name in {server.name for server in servers(nodes)}
+
+
+def keeps_authority(node: Node, nodes: Sequence[Node]) -> bool:
+    """Return whether a machine holds the CA's key: the first three do, each may become the seat."""
+    return node.name in {keeper.name for keeper in nodes[:SERVERS]}
+
+
+def bracketed(address: str) -> str:
+    """Return an address as Open vSwitch takes it before a port: IPv6 in brackets."""
+    return f"[{address}]" if isinstance(ip_address(address), IPv6Address) else address
+
+
+def remotes(nodes: Iterable[Node], database: Database) -> str:
+    """Return how clients reach a database: `ssl:ADDRESS:PORT,...`."""
+    return ",".join(f"ssl:{bracketed(node.address)}:{database.port}" for node in nodes)
+
+
+def first_peer(node: Node, nodes: Sequence[Node]) -> Node | None:
+    """Return the server that a server joins through if it has lost its databases; None if it is alone."""
+    return next((server for server in servers(nodes) if server.name != node.name), None)
+
+
+def of(node: Node, node_settings: Mapping[str, OvnNode]) -> OvnNode:
+    """Return a machine's settings; defaults if it has none."""
+    return node_settings.get(node.name) or OvnNode()
+
+
+def tunnel_address(node: Node, node_settings: Mapping[str, OvnNode]) -> str:
+    """Return the address between which instances' traffic is encapsulated."""
+    return str(of(node, node_settings).underlay_ip or node.address)
+
+
+def nic_with(node: Node, address: str) -> Nic | None:
+    """Return the interface that has an address; None if the machine has no such address."""
+    return next((nic for nic in node.survey.nics if address in {str(own.ip) for own in nic.addresses}), None)
+
+
+def userspace(node: Node) -> bool:
+    """Return whether packets are switched in userspace, because the kernel lacks what it takes."""
+    return not {"openvswitch", "geneve"} <= set(node.survey.abilities)
+
+
+def tunnels_by_bridge(node: Node, node_settings: Mapping[str, OvnNode]) -> bool:
+    """Return whether the tunnel address has to sit on a bridge: tunnels in userspace leave by one only.
+
+    Never if it is the address that carries the cloud's own traffic (`preflight` lets that pass for a
+    machine alone, which has no tunnels).
+    """
+    return userspace(node) and tunnel_address(node, node_settings) != node.address
+
+
+def uplink_parent(node: Node, node_settings: Mapping[str, OvnNode]) -> str:
+    """Return what virtual networks reach the world through on a machine; "" if it has no uplink."""
+    interface = of(node, node_settings).uplink_interface or ""
+    return UPLINK_BRIDGE if interface and userspace(node) else interface
