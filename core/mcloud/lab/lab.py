@@ -21,6 +21,12 @@ class Lab:
         layout.check_name(name)
         self.name = name
 
+    @staticmethod
+    def existing() -> list["Lab"]:
+        """Return all labs that are up, or of which something is left."""
+        folders = [*STATE.glob("*/"), *layout.IMAGES.glob("*/")]
+        return [Lab(name) for name in sorted({folder.name for folder in folders})]
+
     def up(
         self, *, machines: int = 3, disks: Sequence[str] = (), nics: Sequence[str] = (), say: Say = silent
     ) -> None:
@@ -40,7 +46,7 @@ class Lab:
                 )
             requirements.raise_kernel_limits()
             roots.make_state(self.name)
-            layout.save(planned)
+            (STATE / self.name / "lab.json").write_text(layout.written(planned))
             wires.lay_backbone(planned)
 
             def start(machine: Machine) -> None:
@@ -104,7 +110,8 @@ class Lab:
     def layout(self) -> Layout:
         """Return what the lab is made of; McloudError where it is not up."""
         requirements.check_root()
-        found = layout.load(self.name)
+        file = STATE / self.name / "lab.json"
+        found = layout.read(file.read_text()) if file.exists() else None
         if found is None:
             raise McloudError(f"lab {self.name!r} is not up", hint=f"mcloud lab up --lab {self.name}")
         return found

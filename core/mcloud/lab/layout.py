@@ -16,7 +16,8 @@ DEFAULT_DISKS = ("10G", "10G")
 INTERNAL, UPLINK, UNDERLAY = "eth0", "eth1", "eth2"
 UPLINK_GATEWAYS = ("192.0.2.1/24", "2001:db8:2::1/64")
 FIRST_HOST = 10  # n1 is .11
-MOST_MACHINES = 9  # names stay two characters long, addresses readable
+MOST_MACHINES = 9
+MOST_DISKS = 26  # sda to sdz
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,8 @@ def plan(name: str, *, machines: int, disks: tuple[str, ...] = (), nics: tuple[s
     for nic in nics:
         if not NIC_NAME.fullmatch(nic) or nic in {INTERNAL, UPLINK, UNDERLAY} or nics.count(nic) > 1:
             raise McloudError(f"a network interface cannot be named {nic!r}", hint="try eth3")
+    if len(disks) > MOST_DISKS:
+        raise McloudError(f"{len(disks)} disks", hint=f"ask for at most {MOST_DISKS}")
     for size in disks:
         if not re.fullmatch(r"[1-9][0-9]*[KMGT]", size):
             raise McloudError(f"a disk cannot have the size {size!r}", hint="write 10G or 512M")
@@ -118,28 +121,23 @@ def _mac(what: str) -> str:
     return "02:" + hashlib.sha256(what.encode()).digest()[:5].hex(":")
 
 
-def save(layout: Layout) -> None:
-    """Write the layout down for the commands that come later."""
-    (STATE / layout.name / "lab.json").write_text(json.dumps(asdict(layout), indent=1) + "\n")
+def written(layout: Layout) -> str:
+    """Return a layout as text, for the commands that come later."""
+    return json.dumps(asdict(layout), indent=1) + "\n"
 
 
-def load(name: str) -> Layout | None:
-    """Read a layout; None where there is no such lab."""
-    check_name(name)
+def read(text: str) -> Layout | None:
+    """Return the layout in a text; None for one that was cut off while it was written."""
     try:
-        stored = json.loads((STATE / name / "lab.json").read_text())
-    except FileNotFoundError:
+        stored = json.loads(text)
+    except ValueError:
         return None
-    except ValueError:  # `lab up` died while it wrote
-        return None
-    return Layout(
-        name=stored["name"],
-        machines=tuple(
-            MachineLayout(
-                name=machine["name"],
-                nics=tuple(Nic(**{**nic, "addresses": tuple(nic["addresses"])}) for nic in machine["nics"]),
-                disks=tuple(Disk(**disk) for disk in machine["disks"]),
-            )
-            for machine in stored["machines"]
-        ),
+    machines = tuple(
+        MachineLayout(
+            name=machine["name"],
+            nics=tuple(Nic(**{**nic, "addresses": tuple(nic["addresses"])}) for nic in machine["nics"]),
+            disks=tuple(Disk(**disk) for disk in machine["disks"]),
+        )
+        for machine in stored["machines"]
     )
+    return Layout(name=stored["name"], machines=machines)

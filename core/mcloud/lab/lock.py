@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from mcloud.errors import McloudError
 from mcloud.lab.layout import STATE
@@ -14,16 +15,16 @@ PATIENCE = 60
 
 
 @contextmanager
-def locked(lab: str, *, patience: float = PATIENCE) -> Iterator[None]:
+def locked(lab: str, *, patience: float = PATIENCE, state: Path = STATE) -> Iterator[None]:
     """Hold a lab's lock; McloudError with the holder's pid when it is not let go in time.
 
     The kernel lets go when the holder dies, however it dies.
     """
-    file = STATE / f"{lab}.lock"
+    file = state / f"{lab}.lock"
     deadline = time.monotonic() + patience
-    while (held := _take(lab)) is None:
+    while (held := _take(file)) is None:
         if time.monotonic() > deadline:
-            holder = _holder(lab)
+            holder = _holder(file)
             raise McloudError(f"process {holder} is at work on lab {lab!r}", hint="wait for it, or end it")
         time.sleep(0.1)
     try:
@@ -32,14 +33,13 @@ def locked(lab: str, *, patience: float = PATIENCE) -> Iterator[None]:
         file.unlink(missing_ok=True)
         os.close(held)
         with suppress(OSError):  # other labs live in it
-            STATE.rmdir()
+            state.rmdir()
 
 
-def _take(lab: str) -> int | None:
+def _take(file: Path) -> int | None:
     """Return the descriptor of the lock file, locked by us; None if another holds it."""
-    file = STATE / f"{lab}.lock"
     try:
-        STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         held = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:  # the last command of another lab just removed the folder
         return None
@@ -56,8 +56,8 @@ def _take(lab: str) -> int | None:
     return None
 
 
-def _holder(lab: str) -> str:
+def _holder(file: Path) -> str:
     try:
-        return (STATE / f"{lab}.lock").read_text() or "unknown"
+        return file.read_text() or "unknown"
     except FileNotFoundError:
         return "unknown"

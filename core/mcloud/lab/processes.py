@@ -12,24 +12,13 @@ from mcloud.lab.wires import namespace
 
 CGROUPS = Path("/sys/fs/cgroup")
 PARENT = "mcloud-lab"
+RACES = 5
+"""How often a cgroup that another lab removes meanwhile is made again."""
 
 
 def enter_cgroups(lab: str, machine: str) -> list[Path]:
     """Make a machine's own cgroup in every hierarchy; return the files a process writes itself into."""
-    doors = []
-    for hierarchy in _hierarchies():
-        folder = hierarchy
-        for part in (PARENT, lab, machine):
-            inherited = {name: _read(folder / name) for name in ("cpuset.cpus", "cpuset.mems")}
-            _pass_down(folder)
-            folder /= part
-            folder.mkdir(exist_ok=True)
-            if (hierarchy / "tasks").exists():  # version 1: a new cpuset is empty and takes nobody
-                for name, value in inherited.items():
-                    if value and (folder / name).exists():
-                        (folder / name).write_text(value)
-        doors.append(folder / "cgroup.procs")
-    return doors
+    return [_make_cgroup(hierarchy, (PARENT, lab, machine)) / "cgroup.procs" for hierarchy in _hierarchies()]
 
 
 def leave_cgroups(lab: str, machine: str = "") -> bool:
@@ -109,6 +98,26 @@ def _is_zombie(pid: int) -> bool:
 def _in_cgroup(pid: int, path: str) -> bool:
     places = (line.split(":", 2)[2] for line in _read(Path(f"/proc/{pid}/cgroup")).splitlines())
     return any(place == path or place.startswith(f"{path}/") for place in places)
+
+
+def _make_cgroup(folder: Path, below: Sequence[str]) -> Path:
+    if not below:
+        return folder
+    made = folder / below[0]
+    for _ in range(RACES):
+        with suppress(FileNotFoundError):  # the last machine of another lab has just left
+            _pass_down(folder)
+            made.mkdir(exist_ok=True, parents=True)
+            _inherit(made)
+            return _make_cgroup(made, below[1:])
+    raise ServiceError(f"cannot make {made}", hint="is another lab command at work all the time?")
+
+
+def _inherit(folder: Path) -> None:
+    # Version 1 of cgroups: a new cpuset is empty, and takes nobody. In version 2 it need not be set.
+    for name in ("cpuset.cpus", "cpuset.mems") if (folder / "tasks").exists() else ():
+        if (folder / name).exists() and not _read(folder / name).strip():
+            (folder / name).write_text(_read(folder.parent / name))
 
 
 def _hierarchies() -> list[Path]:

@@ -85,15 +85,8 @@ def search_path() -> str:
 
 def environment() -> dict[str, str]:
     """Return the environment of commands inside: a root login's, nothing of the caller's."""
-    path = search_path()
-    return {
-        "PATH": path,
-        "HOME": "/root",
-        "USER": "root",
-        "LOGNAME": "root",
-        "LANG": "C.UTF-8",
-        "TERM": "dumb",
-    }
+    person = {"HOME": "/root", "USER": "root", "LOGNAME": "root"}
+    return {"PATH": search_path(), "LANG": "C.UTF-8", "TERM": "dumb", **person}
 
 
 def sources() -> list[Path]:
@@ -102,16 +95,12 @@ def sources() -> list[Path]:
     They are mounted as they are: on an overlay, a file changed below is not always seen above.
     """
     prefixes = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
-    found = []
-    for entry in sys.path:
-        folder = Path(entry).resolve()
-        if (
-            entry
-            and not any(folder.is_relative_to(prefix) for prefix in prefixes)
-            and any(folder.glob("mcloud*/"))
-        ):
-            found.append(folder)
-    return found
+    folders = [Path(entry).resolve() for entry in sys.path if entry]
+    return [
+        folder
+        for folder in folders
+        if any(folder.glob("mcloud*/")) and not any(folder.is_relative_to(prefix) for prefix in prefixes)
+    ]
 
 
 def _write_identity(top: Path, layout: Layout, machine: MachineLayout) -> None:
@@ -135,6 +124,8 @@ def _write_identity(top: Path, layout: Layout, machine: MachineLayout) -> None:
 def _mask(top: Path) -> None:
     units = top / "etc/systemd/system"
     enabled = {link.name for kind in ("wants", "requires") for link in units.glob(f"*.{kind}/*")}
+    # Old init scripts, for which systemd makes units: S01cron.
+    enabled |= {f"{script.name[3:]}.service" for script in top.glob("etc/rc[S2-5].d/S[0-9][0-9]*")}
     unrelated = {name for name in enabled if not SERVICES.fullmatch(name) and not name.endswith(".target")}
     for name in unrelated | set(MASKED):
         (units / name).unlink(missing_ok=True)
@@ -163,8 +154,15 @@ def drop(lab: str) -> None:
     """Unmount everything under the lab's state folder, its own tmpfs included, and remove the folder."""
     folder = STATE / lab
     deadline = time.monotonic() + PATIENCE
-    while os.path.ismount(folder) and not succeeds(["umount", "--recursive", str(folder)]):
+    while _has_mounts(folder):
+        if succeeds(["umount", "--recursive", str(folder)]):
+            continue
         if time.monotonic() > deadline:  # a shell of the host may stand in it
             execute(["umount", "--recursive", "--lazy", str(folder)])
         time.sleep(0.1)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_mounts(folder: Path) -> bool:
+    places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return any(Path(place).is_relative_to(folder) for place in places)
