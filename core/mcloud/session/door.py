@@ -8,7 +8,6 @@ import asyncio
 import logging
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,8 +15,8 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from mcloud.errors import McloudError
 from mcloud.session.accept import Acceptor, listen, must_begin_like_tls
+from mcloud.session.callbacks import Callbacks
 from mcloud.session.certificates import Credentials, fingerprint
 from mcloud.session.events import EventThread
 from mcloud.session.limits import (
@@ -71,8 +70,8 @@ class Door:
         self._on_stranger = on_stranger
         self._on_member = on_member
         self._crowd = Crowd(limits=limits)
-        self._guests: set[_Guest] = set()
-        self._busy = 0
+        self._callers: set[_Caller] = set()
+        self._callbacks = Callbacks(_CALLBACKS_PER_STRANGER * limits.strangers)
         self._context: tuple[object, ssl.SSLContext] | None = None
         self._thread: EventThread
         self._acceptor: Acceptor
@@ -107,55 +106,59 @@ class Door:
 
     async def _close(self) -> None:
         self._acceptor.stop()
-        for guest in tuple(self._guests):
-            guest.part("the door is closed")
+        for caller in tuple(self._callers):
+            caller.part("the door is closed")
         # The other sides have a second to answer (`Wire` sees to it), then nothing is left.
-        if not self._guests:
+        if not self._callers:
             self._empty.set()
         await self._empty.wait()
 
     def _close_member(self, whose: str, reason: str) -> None:
-        for guest in tuple(self._guests):
-            if guest.fingerprint == whose:
-                guest.part(reason)
+        for caller in tuple(self._callers):
+            if caller.fingerprint == whose:
+                caller.part(reason)
 
-    # ---- the life of a guest, in the event thread ------------------------------------------------------
+    # ---- the life of a caller, in the event thread ------------------------------------------------------
 
     def _arrived(self, arrival: socket.socket, address: str) -> None:
         """Take a new connection, or leave it outside."""
-        guest = _Guest(address)
-        if not self._crowd.enter(guest.visitor):
+        caller = _Caller(address)
+        if not self._crowd.enter(caller.visitor):
             arrival.close()
             return
-        self._guests.add(guest)
-        guest.task = asyncio.create_task(self._receive(guest, arrival))
+        self._callers.add(caller)
+        caller.task = asyncio.create_task(self._receive(caller, arrival))
 
-    async def _receive(self, guest: "_Guest", arrival: socket.socket) -> None:
+    async def _receive(self, caller: "_Caller", arrival: socket.socket) -> None:
         """See it through TLS; from then on its wire tells what happens."""
         try:
             async with asyncio.timeout(self.limits.tls):
-                await self._handshake(guest, arrival)
+                await self._handshake(caller, arrival)
         except OSError as error:  # TLS's own errors and time-outs are OSErrors too
-            log.debug("%s did not get in: %s", guest.address, error)
+            log.debug("%s did not get in: %s", caller.address, error)
         finally:
-            guest.task = None
-            if guest.wire is None:
-                self._forget(guest)
+            caller.task = None
+            if caller.wire is None:
+                self._forget(caller)
 
-    async def _handshake(self, guest: "_Guest", arrival: socket.socket) -> None:
+    async def _handshake(self, caller: "_Caller", arrival: socket.socket) -> None:
         try:
             await must_begin_like_tls(arrival)
-            self._crowd.heard(guest.visitor, stage=1, our_turn=False)
+            self._crowd.heard(caller.visitor, stage=1, our_turn=False)
             context = self._tls()
+        except ssl.SSLError:
+            arrival.close()
+            log.exception("the pinned certificates cannot be used")
+            raise
         except BaseException:
             arrival.close()
             raise
         events = Events(
-            trusted=partial(self._trusted, guest),
-            opened=partial(self._opened, guest),
-            message=partial(self._message, guest),
-            sent=lambda _wire: self._crowd.heard(guest.visitor, stage=3, our_turn=False),
-            ended=lambda _wire: self._forget(guest),
+            trusted=partial(self._trusted, caller),
+            opened=partial(self._opened, caller),
+            message=partial(self._message, caller),
+            sent=lambda _wire: self._crowd.heard(caller.visitor, stage=3, our_turn=False),
+            ended=lambda _wire: self._forget(caller),
         )
         # From here on asyncio closes the socket, whatever happens.
         await asyncio.get_running_loop().connect_accepted_socket(
@@ -173,87 +176,60 @@ class Door:
             self._context = state, server_context(self.credentials, state[0].values(), strangers=state[1])
         return self._context[1]
 
-    def _trusted(self, guest: "_Guest", wire: Wire) -> Terms | None:
+    def _trusted(self, caller: "_Caller", wire: Wire) -> Terms | None:
         """Decide by the certificate, after TLS: this is the authorisation, not the trust store."""
-        guest.wire = wire
+        caller.wire = wire
         if wire.peer_certificate is not None:
             shown = fingerprint(wire.peer_certificate)
             if shown not in self._pins():
                 return None
-            guest.fingerprint = shown
-            self._crowd.leave(guest.visitor)
+            caller.fingerprint = shown
+            self._crowd.leave(caller.visitor)
             return member_terms(self.limits)
         if not self.strangers_welcome:
             return None
-        self._crowd.heard(guest.visitor, stage=2, our_turn=False)
-        spent = time.monotonic() - guest.arrived_at
+        self._crowd.heard(caller.visitor, stage=2, our_turn=False)
+        spent = time.monotonic() - caller.arrived_at
         return replace(stranger_terms(self.limits), deadline=max(0.0, self.limits.exchange - spent))
 
-    def _opened(self, guest: "_Guest", wire: Wire) -> None:
-        if (mark := guest.fingerprint) is not None:
-            self._call(guest, wire, lambda connection: self._on_member(connection, mark))
+    def _opened(self, caller: "_Caller", wire: Wire) -> None:
+        if (mark := caller.fingerprint) is not None:
+            self._call(caller, wire, lambda connection: self._on_member(connection, mark))
 
-    def _message(self, guest: "_Guest", wire: Wire) -> None:
-        if guest.fingerprint is not None:
+    def _message(self, caller: "_Caller", wire: Wire) -> None:
+        if caller.fingerprint is not None:
             return
-        self._crowd.heard(guest.visitor, stage=3, our_turn=True)
-        if self._on_stranger is not None and not guest.called:
-            self._call(guest, wire, self._on_stranger)
+        self._crowd.heard(caller.visitor, stage=3, our_turn=True)
+        if self._on_stranger is not None and not caller.called:
+            self._call(caller, wire, self._on_stranger)
 
-    def _forget(self, guest: "_Guest") -> None:
+    def _forget(self, caller: "_Caller") -> None:
         """Nothing of it is left on the network; its place is free when its callback is done as well."""
-        self._guests.discard(guest)
-        if not self._guests and not self._acceptor.listening:
+        self._callers.discard(caller)
+        if not self._callers and not self._acceptor.listening:
             self._empty.set()
-        if not guest.called:
-            self._crowd.leave(guest.visitor)
+        if not caller.called:
+            self._crowd.leave(caller.visitor)
 
-    # ---- callbacks, each in a thread of its own --------------------------------------------------------
-
-    def _call(self, guest: "_Guest", wire: Wire, callback: Callable[[Connection], None]) -> None:
-        if guest.fingerprint is None and self._busy >= _CALLBACKS_PER_STRANGER * self.limits.strangers:
-            wire.abort("too busy")
-            return
+    def _call(self, caller: "_Caller", wire: Wire, callback: Callable[[Connection], None]) -> None:
         connection = Connection(wire, self._thread, own_certificate=self.credentials.der, server=True)
-        work = partial(self._run, guest, connection, callback)
-        try:
-            threading.Thread(target=work, name=f"mcloud-from-{guest.address}", daemon=True).start()
-        except RuntimeError as error:  # no thread left; the door itself needs no new one
-            log.warning("cannot talk to %s: %s", guest.address, error)
+        stranger = caller.fingerprint is None
+        done = partial(self._thread.post, self._called, caller)
+        caller.called = self._callbacks.start(callback, connection, stranger=stranger, done=done)
+        if not caller.called:
             wire.abort("too busy")
-            return
-        guest.called = True
-        self._busy += guest.fingerprint is None
 
-    def _run(self, guest: "_Guest", connection: Connection, callback: Callable[[Connection], None]) -> None:
-        keep = guest.fingerprint is not None
-        try:
-            callback(connection)
-        except McloudError as error:
-            keep = False
-            log.info("%s: %s", guest.address, error)
-        except Exception:
-            keep = False
-            log.exception("the talk with %s broke off", guest.address)
-        finally:
-            if not keep:
-                connection.close()
-            self._thread.post(self._called, guest)
-
-    def _called(self, guest: "_Guest") -> None:
-        if guest.fingerprint is None:
-            self._busy -= 1
-        self._crowd.leave(guest.visitor)
+    def _called(self, caller: "_Caller") -> None:
+        self._callbacks.ended(stranger=caller.fingerprint is None)
+        self._crowd.leave(caller.visitor)
 
 
-class _Guest:
+class _Caller:
     """One connection at the door, from its first packet until nothing of it is left."""
 
     def __init__(self, address: str) -> None:
         self.address = plain_address(address)
-        self.visitor = Visitor(
-            source=source_of(address), cut=partial(self.part, "somebody else needs the place")
-        )
+        self.visitor = Visitor(source=source_of(address), cut=self.cut)
         self.arrived_at = time.monotonic()
         self.task: asyncio.Task[None] | None = None
         self.wire: Wire | None = None
@@ -261,9 +237,16 @@ class _Guest:
         """Of a member; None: a stranger."""
         self.called = False
 
-    def part(self, reason: str) -> None:
-        """Close, however far it got."""
+    def cut(self) -> None:
+        """Have its place and its descriptor back at once."""
         if self.wire is not None:
-            self.wire.close(reason)
+            self.wire.abort("somebody else needs the place")
         elif self.task is not None:
             self.task.cancel()
+
+    def part(self, reason: str) -> None:
+        """Say goodbye, if it got so far."""
+        if self.wire is not None:
+            self.wire.close(reason)
+        else:
+            self.cut()

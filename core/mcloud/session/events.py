@@ -62,6 +62,9 @@ async def _cancel_all() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    # Two rounds more: what was aborted closes its socket in the next, and says so in the one after.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,23 +1,17 @@
-"""Guesses of the code: how many, how fast and whose; the only place that counts them.
-
-A guess is booked when a side first *answers*, with the first message it sends after one it
-received: from then on the other side may have learnt whether its guess was right, also if it
-hangs up without a word. It is taken back only when `trust` returned. For the initiator that is
-its share, for the joiner its confirmation; before that nothing that was sent depends on the code
-in a way that can be tested.
-"""
+"""Guesses of the code: how many, how fast and whose; the only place that counts them."""
 
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 
 from mcloud.errors import SettingsError, TrustError
 from mcloud.model import Channel
+from mcloud.session.booking import Booked, Rate
 from mcloud.session.code import normalised
 
 FAILURES_PER_SECOND = 2.0
@@ -62,7 +56,7 @@ class GuessBook:
         self._changed = threading.Condition()
         self._booked = 0
         self._sources: Counter[str] = Counter()
-        self._rate = _Rate(clock=clock, at=clock())
+        self._rate = Rate(per_second=FAILURES_PER_SECOND, burst=_BURST, clock=clock)
         self._computing = 0
         self._waiting: list[_Attempt] = []
 
@@ -90,25 +84,22 @@ class GuessBook:
             self._booked = 0
 
     @contextmanager
-    def exchange(
-        self, channel: Channel, *, source: str, alive: Callable[[], bool] = lambda: True
-    ) -> Iterator[tuple[Channel, SecretStr]]:
+    def exchange(self, channel: Channel, *, source: str) -> Iterator[tuple[Channel, SecretStr]]:
         """Give the channel and the code to hand to `trust`; leaving without an exception is success.
 
-        `source` is `limits.source_of(address)`; `alive` says whether the stranger is still there
-        while it waits for its turn. `TrustError` where nobody is let in, or nobody's turn comes.
+        `source` is `limits.source_of(address)`. A channel that has `alive`, as a `Connection` has, is
+        asked it while the stranger waits for its turn. `TrustError` where nobody is let in, or no
+        turn comes.
         """
         with self._changed:
             if self._closed():
                 raise _closed_error()
-            attempt = _Attempt(source=source, code=self._code, alive=alive)
+            attempt = _Attempt(source=source, code=self._code, channel=channel)
+        booked = Booked(
+            channel, heard=lambda: self._take_turn(attempt), answering=lambda: self._book(attempt)
+        )
         try:
-            yield (
-                _Booked(
-                    channel, before_first=lambda: self._take_turn(attempt), book=lambda: self._book(attempt)
-                ),
-                attempt.code,
-            )
+            yield booked, attempt.code
         except BaseException:
             self._end(attempt, proven=False)
             raise
@@ -129,7 +120,7 @@ class GuessBook:
             give_up = self._clock() + _TURN_PATIENCE
             try:
                 while not self._may_go(attempt):
-                    if not attempt.alive() or self._clock() >= give_up:
+                    if not getattr(attempt.channel, "alive", True) or self._clock() >= give_up:
                         raise TrustError(
                             "too many guesses are being made; no turn came", hint="try again later"
                         )
@@ -209,7 +200,7 @@ class Tries:
         """Give the channel to hand to `trust`; no exception is success. `TrustError`: none is left."""
         if self._left <= 0:
             raise _used_up_error()
-        booked = _Booked(channel, before_first=lambda: None, book=self._book)
+        booked = Booked(channel, heard=lambda: None, answering=self._book)
         yield booked
         if booked.answered:
             with self._lock:
@@ -227,56 +218,9 @@ class Tries:
 class _Attempt:
     source: str
     code: SecretStr
-    alive: Callable[[], bool]
+    channel: Channel
     computing: bool = False
     booked: bool = False
-
-
-@dataclass(kw_only=True, slots=True)
-class _Rate:
-    """A bucket that is refilled with time: what is taken and not given back is limited per second."""
-
-    clock: Callable[[], float]
-    at: float
-    left: float = field(default=_BURST)
-
-    def delay(self) -> float:
-        now = self.clock()
-        self.left = min(_BURST, self.left + (now - self.at) * FAILURES_PER_SECOND)
-        self.at = now
-        return max(0.0, (1.0 - self.left) / FAILURES_PER_SECOND)
-
-    def take(self) -> None:
-        self.left -= 1.0
-
-    def give_back(self) -> None:
-        self.left = min(_BURST, self.left + 1.0)
-
-
-class _Booked:
-    """A channel that tells when its side first hears something, and when it first answers."""
-
-    def __init__(
-        self, channel: Channel, *, before_first: Callable[[], None], book: Callable[[], None]
-    ) -> None:
-        self._channel = channel
-        self._before_first = before_first
-        self._book = book
-        self._heard = False
-        self.answered = False
-
-    def send(self, message: bytes) -> None:
-        if self._heard and not self.answered:
-            self._book()
-            self.answered = True
-        self._channel.send(message)
-
-    def receive(self) -> bytes:
-        message = self._channel.receive()
-        if not self._heard:
-            self._before_first()
-            self._heard = True
-        return message
 
 
 def _closed_error() -> TrustError:

@@ -12,9 +12,9 @@ from mcloud.session.certificates import Credentials, fingerprint, short
 from mcloud.session.events import EventThread
 from mcloud.session.limits import DEFAULT_LIMITS, Limits, Terms, member_terms, printable, stranger_terms
 from mcloud.session.tls import client_context
-from mcloud.session.wire import ConnectionLost, Events, Wire
+from mcloud.session.wire import ConnectionLost, Events, Silence, Wire
 
-__all__ = ["Connection", "ConnectionLost", "dial"]
+__all__ = ["Connection", "ConnectionLost", "Silence", "dial"]
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 2.0
@@ -51,14 +51,18 @@ class Connection:
         return not self._wire.mailbox.ended
 
     def send(self, message: bytes) -> None:
-        """Send one message, waiting while the network is slow. `ConnectionLost`; `ProtocolError`: too long."""
+        """Send one message, waiting while the network is slow. `ConnectionLost`, `ProtocolError` (too long)."""
         if self._wire.terms is not None and len(message) > self._wire.terms.message:
             raise ProtocolError(f"a message of {len(message)} bytes is too long to be sent")
         self._wire.mailbox.hand_over(len(message), lambda: self._thread.post(self._wire.send, message))
 
     def receive(self, timeout: float | None = None) -> bytes:
-        """Return the next message. `ConnectionLost`; `ProtocolError`; `TimeoutError` after these seconds."""
-        return self._wire.mailbox.take(timeout)
+        """Return the next message. `ConnectionLost`, `ProtocolError`; `Silence` after `timeout` seconds."""
+        try:
+            return self._wire.mailbox.take(timeout)
+        except TimeoutError:
+            said = f"said nothing for {timeout:g} s"
+            raise Silence(f"{self.peer_address} {said}", reason=said) from None
 
     def close(self, reason: str = "") -> None:
         """Close, telling the other side why; what was sent before still arrives. Never raises."""
@@ -168,7 +172,11 @@ async def _open(
             ssl_handshake_timeout=limits.tls,
             ssl_shutdown_timeout=1.0,
         )
-        await done.wait()
+        try:
+            await done.wait()
+        except asyncio.CancelledError:
+            wire.abort("no answer")
+            raise
     _check(wire, address=address, expect=expect)
     handed_out.set()
     return wire

@@ -33,6 +33,10 @@ class ConnectionLost(McloudError):  # noqa: N818 - an outcome, not a fault of an
         self.reason = printable(reason)
 
 
+class Silence(ConnectionLost, TimeoutError):
+    """Nothing was said in time; the connection is there, but who needed the answer has lost it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Events:
     """What a wire tells its owner, in the event thread."""
@@ -66,7 +70,7 @@ class Wire(asyncio.Protocol):
         self._protocol: ClientProtocol | ServerProtocol | None = None
         self._loop = asyncio.get_running_loop()
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._heard_at = self._loop.time()
+        self._silent = 0.0
         self._bytes = 0
         self._messages = 0
 
@@ -110,7 +114,6 @@ class Wire(asyncio.Protocol):
         if self.terms is None:
             self.transport.abort()
             return
-        self._heard_at = self._loop.time()
         self._later("ping", self._limits.ping_every, self._ping)
         if self.terms.deadline is not None:
             too_slow = f"not done within {self.terms.deadline:g} s"
@@ -124,9 +127,9 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Count first, then parse."""
-        self._heard_at = self._loop.time()
+        self._silent = 0.0
         self._bytes += len(data)
-        if self._protocol is None or self.terms is None or self.mailbox.ended:
+        if self._protocol is None or self.terms is None:
             return
         if self.terms.in_all is not None and self._bytes > self.terms.in_all:
             self._break("more bytes than a stranger may send")
@@ -176,6 +179,8 @@ class Wire(asyncio.Protocol):
     def _frame(self, frame: Frame) -> None:
         if frame.opcode in {Opcode.PING, Opcode.PONG, Opcode.CLOSE} or self.terms is None:
             return
+        if self.mailbox.ended:
+            return  # closing: nobody reads any more
         self._messages += 1
         if frame.opcode is not Opcode.BINARY or not frame.fin:
             self._break("only whole messages of bytes are understood")
@@ -194,9 +199,10 @@ class Wire(asyncio.Protocol):
             self._protocol.fail(CloseCode.POLICY_VIOLATION, what)
 
     def _ping(self) -> None:
-        silent = self._loop.time() - self._heard_at
-        if silent >= self._limits.silence:
-            self.abort(f"no sign of life for {silent:.1f} s")
+        # Counted in rounds, not by the clock: when this machine stood still, the others did not.
+        self._silent += self._limits.ping_every
+        if self._silent >= self._limits.silence:
+            self.abort(f"no sign of life for {self._silent:g} s")
             return
         if self._protocol is not None and self._protocol.state is OPEN:
             self._protocol.send_ping(b"")
