@@ -1,10 +1,8 @@
 """A joiner's work: what it does with what the initiator tells it."""
 
-import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -21,12 +19,12 @@ from mcloud.offers import JoinToken
 from mcloud.plan import Gate, Lane, Plan, Stage
 from mcloud.plugins import Plugins
 from mcloud.record import own_facts, read_facts, record_step
-from mcloud.run import Execution, preview, printable
+from mcloud.rehearsal import outlook_lines
+from mcloud.run import Execution, printable
 from mcloud.secrets import Secrets
 from mcloud.session.joiner import Joiner, Peer
 from mcloud.session.protocol import Failed, Go, Joined, OutlookLine, Progress, Proposal, Ready
 from mcloud.state import State
-from mcloud.steps import Step
 from mcloud.watch import Happening, Watch
 
 
@@ -83,7 +81,7 @@ class Joining:
                 for value in fields.values():
                     self.known.add(value)
             self._plan = self._make_plan(inputs)
-            self._lines = self._outlook(self._plan)
+            self._lines = outlook_lines(self.host, self._plan, self._secrets, self.known, self.journal)
         return self._lines, self.digest
 
     @property
@@ -184,17 +182,6 @@ class Joining:
     def _make_plan(self, inputs: Inputs) -> Plan:
         return joiner_plan(
             self.plugins, inputs, self.name, record_step(self.state, inputs.run, lambda: self.cloud)
-        )
-
-    def _outlook(self, plan: Plan) -> tuple[OutlookLine, ...]:
-        """Probe all steps, with the run's journal or, before there is one, with one that is thrown away."""
-        with tempfile.TemporaryDirectory(prefix="mcloud-") as folder:
-            journal = self.journal or Journal.create(Path(folder) / "preview.jsonl", {}, self.known)
-            to_do = preview(self._around(plan, journal))
-        return tuple(
-            OutlookLine(key=key, to_do=to_do[key], destroys=tuple(printable(loss) for loss in step.destroys))
-            for key, (_lane, step) in plan.steps.items()
-            if isinstance(step, Step)
         )
 
     def _around(self, plan: Plan, journal: Journal) -> Surroundings:

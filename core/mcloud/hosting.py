@@ -1,0 +1,136 @@
+"""What the initiator does with what its joiners say: gates of its own run open and close by it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mcloud.cloud import ADAPTED, JOINED, READY, gate_key, joiner_plan, plan_digest
+from mcloud.errors import McloudError, ProtocolError
+from mcloud.inputs import Inputs
+from mcloud.offers import JoinToken, Offer
+from mcloud.plan import Lane
+from mcloud.plugins import Plugins
+from mcloud.record import record_step, unknown_yet
+from mcloud.run import Execution
+from mcloud.secrets import Secrets
+from mcloud.session.initiator import Initiator
+from mcloud.session.lobby import Guest
+from mcloud.session.protocol import Failed, Joined, Outlook
+from mcloud.state import State
+from mcloud.turns import Turns
+from mcloud.watch import Happening, Watch
+
+
+@dataclass
+class Hosting:
+    """The initiator's `Listener`: between its session and its run."""
+
+    plugins: Plugins
+    state: State
+    known: Secrets
+    watch: Watch
+    notice: Callable[[str], None]
+    inputs: Inputs | None = None
+    execution: Execution | None = None
+    initiator: Initiator | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+    """Joiners that are out of this run, and why."""
+    _turns: Turns = field(default_factory=lambda: Turns({}))
+
+    def begin(self, initiator: Initiator, execution: Execution, inputs: Inputs) -> None:
+        """Connect a session to a run."""
+        self.initiator, self.execution, self.inputs = initiator, execution, inputs
+        self._turns = Turns(
+            {name: manifest.joins_at_once for name, manifest in self.plugins.manifests.items()}
+        )
+
+    # ---- the session's Listener -----------------------------------------------------------------------
+
+    def noticed(self, guest: Guest, what: str) -> None:
+        """Show in one line that a joiner came, left or was refused."""
+        self.notice(f"{guest.name} ({guest.address or '?'}) {what}")
+
+    def outlook(self, guest: Guest, outlook: Outlook) -> None:
+        """Compare a joiner's plan with the one this machine makes for it."""
+        if self.inputs is None:
+            raise ProtocolError(f"{guest.name} showed a plan before there was a proposal")
+        step = record_step(self.state, self.inputs.run, unknown_yet)
+        plan = joiner_plan(self.plugins, self.inputs, guest.name, step)
+        if outlook.digest != plan_digest(plan, self.inputs):
+            raise ProtocolError(
+                f"{guest.name} makes another plan than this machine makes for it",
+                hint="the same versions of mcloud and of all plugins must be on all machines",
+            )
+
+    def ready(self, guest: Guest, plugin: str, request: bytes) -> None:
+        """Have a token made, when it is this machine's turn."""
+        execution, key = self._running(), self._ready_key(plugin, guest.name)
+        if key not in execution.plan.steps:
+            raise ProtocolError(f"{guest.name} asks for a token of {plugin[:40]}, which gives none")
+        execution.around.requests[key.rpartition("/")[0]] = request
+        if self._turns.ask(plugin, guest.name):
+            execution.open(key)
+
+    def progress(self, guest: Guest, happening: Happening) -> None:
+        """Show what happened on a joiner."""
+        if happening.machine == guest.name:
+            self.watch(happening)
+
+    def settled(self, guest: Guest, message: Joined | Failed) -> None:
+        """Open the gate that waits for a joiner, or cut the joiner off."""
+        if isinstance(message, Failed):
+            self.cut_off(guest.name, guest.reason)
+            return
+        self._let_go(guest.name)
+        hook, gate = ("admit", JOINED) if message.stage == "enter" else ("follow", ADAPTED)
+        self._running().open(gate_key(hook, "core", self._me, guest.name, gate))
+
+    # ---- the run's side -------------------------------------------------------------------------------
+
+    def issued(self, lane: Lane, offers: Sequence[Offer]) -> None:
+        """Send a token to the joiner it is for."""
+        for offer in offers:
+            guest = self.initiator.lobby.named(lane.about) if self.initiator else None
+            if isinstance(offer, JoinToken) and guest is not None and self.initiator is not None:
+                self.known.add(offer.value)
+                self.initiator.admit(guest, lane.plugin, offer.value.get_secret_value())
+
+    def cut_off(self, name: str, reason: str) -> None:
+        """Go on without a joiner, or fail with it where the operator wants all or nothing."""
+        if name in self.failed or self.execution is None or self.inputs is None:
+            return
+        self.failed[name] = reason
+        self.notice(f"{name} is out: {reason}")
+        self._let_go(name)
+        for hook, gate in (("admit", JOINED), ("follow", ADAPTED)):
+            key = gate_key(hook, "core", self._me, name, gate)
+            if self.inputs.others == "stop":
+                self.execution.fail(key, McloudError(f"{name} failed: {reason}"))
+            else:
+                self.execution.drop(key)
+
+    def _let_go(self, name: str) -> None:
+        """Close what only waited for this joiner, and give its turns to the next."""
+        execution = self._running()
+        for plugin in self.plugins.services:
+            key = self._ready_key(plugin, name)
+            if key in execution.plan.steps:
+                execution.drop(key)
+        for plugin, machine in self._turns.leave(name):
+            execution.open(self._ready_key(plugin, machine))
+
+    def _ready_key(self, plugin: str, name: str) -> str:
+        return gate_key("issue_token", plugin, self._me, name, READY)
+
+    @property
+    def _me(self) -> str:
+        return self._running().plan.machine
+
+    def _running(self) -> Execution:
+        if self.execution is None:
+            raise ProtocolError("nothing is being run yet")
+        return self.execution
+
+    def facts(self) -> Mapping[str, Mapping[str, tuple[Mapping[str, object], ...]]]:
+        """Return what the joiners told of themselves, by machine."""
+        guests = self.initiator.lobby.all() if self.initiator else ()
+        return {guest.name: guest.facts for guest in guests if guest.name not in self.failed}
