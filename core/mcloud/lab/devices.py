@@ -11,6 +11,7 @@ import select
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 LOOP_MAJOR = 7  # Linux, Documentation/admin-guide/devices.txt
@@ -76,10 +77,12 @@ def _follow(name: str, before: set[Path]) -> set[Path]:
     return wanted
 
 
-def _watch(disks: dict[str, dict[str, object]]) -> tuple[int, dict[int, str]]:
+def _watch(disks: Iterable[str], folder: Path = Path("/dev")) -> tuple[int, dict[int, str]]:
     libc = ctypes.CDLL(None, use_errno=True)
     watch = libc.inotify_init1(os.O_CLOEXEC)
-    names = {libc.inotify_add_watch(watch, f"/dev/{name}".encode(), IN_CLOSE_WRITE): name for name in disks}
+    names = {
+        libc.inotify_add_watch(watch, os.fsencode(folder / name), IN_CLOSE_WRITE): name for name in disks
+    }
     if watch < 0 or -1 in names:
         raise OSError(ctypes.get_errno(), "inotify")
     return watch, names

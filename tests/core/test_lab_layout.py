@@ -1,0 +1,83 @@
+"""What a lab is made of, before anything is made."""
+
+import pytest
+
+from mcloud.errors import McloudError
+from mcloud.lab import layout
+
+
+def test_machines_are_numbered_and_addressed_in_order():
+    lab = layout.plan("x", machines=3)
+    assert [machine.name for machine in lab.machines] == ["n1", "n2", "n3"]
+    assert [machine.address for machine in lab.machines] == ["10.10.0.11", "10.10.0.12", "10.10.0.13"]
+    eth0, eth1, eth2 = lab.machines[1].nics
+    assert eth0.addresses == ("10.10.0.12/24", "fd10:10:0:0::12/64")
+    assert eth1.addresses == ()
+    assert eth2.addresses == ("10.10.2.12/24", "fd10:10:0:2::12/64")
+
+
+def test_further_networks_leave_the_underlay_its_number():
+    nics = layout.plan("x", machines=1, nics=("eth3", "eth4", "ceph")).machines[0].nics
+    assert [(nic.name, nic.addresses[0]) for nic in nics[3:]] == [
+        ("eth3", "10.10.1.11/24"),
+        ("eth4", "10.10.3.11/24"),
+        ("ceph", "10.10.4.11/24"),
+    ]
+
+
+def test_every_wire_has_an_address_of_its_own_that_stays():
+    macs = [nic.mac for machine in layout.plan("x", machines=9).machines for nic in machine.nics]
+    assert len(set(macs)) == len(macs) == 27
+    assert all(mac.startswith("02:") and len(mac) == 17 for mac in macs)
+    assert macs == [nic.mac for machine in layout.plan("x", machines=9).machines for nic in machine.nics]
+
+
+def test_disks_are_two_unless_said_otherwise():
+    def disks(*sizes: str) -> list[tuple[str, str]]:
+        return [
+            (disk.name, disk.size) for disk in layout.plan("x", machines=1, disks=sizes).machines[0].disks
+        ]
+
+    assert disks() == [("sda", "10G"), ("sdb", "10G")]
+    assert disks("1G", "512M", "2T") == [("sda", "1G"), ("sdb", "512M"), ("sdc", "2T")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "../etc"},
+        {"name": "Lab"},
+        {"name": "a" * 17},
+        {"machines": 0},
+        {"machines": 10},
+        {"disks": ("10",)},
+        {"disks": ("0G",)},
+        {"disks": ("1G",) * 27},
+        {"nics": ("eth0",)},
+        {"nics": ("eth3", "eth3")},
+        {"nics": ("averylongname",)},
+        {"nics": ("a b",)},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_made_is_refused_with_a_hint(wrong):
+    with pytest.raises(McloudError) as refused:
+        layout.plan(wrong.pop("name", "x"), **{"machines": 1, **wrong})
+    assert refused.value.hint
+
+
+def test_a_layout_survives_being_written_and_read():
+    lab = layout.plan("x", machines=2, disks=("1G",), nics=("eth3",))
+    assert layout.read(layout.written(lab)) == lab
+
+
+def test_a_layout_cut_off_while_it_was_written_is_none():
+    text = layout.written(layout.plan("x", machines=1))
+    assert layout.read(text[: len(text) // 2]) is None
+    assert layout.read("") is None
+
+
+def test_an_unknown_machine_is_told_the_known_ones():
+    with pytest.raises(McloudError, match="no machine 'n7'") as refused:
+        layout.plan("x", machines=2).machine("n7")
+    assert "n1, n2" in refused.value.hint
