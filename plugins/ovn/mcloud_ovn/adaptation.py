@@ -1,13 +1,20 @@
 """Steps that fit a machine's OVN to the roster as it now is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from mcloud import Node, Offer, Step, StepContext
 from mcloud_ovn.chassis import REMOTE
 from mcloud_ovn.client import DATABASES, SB, active, external_ids, set_external_ids, systemctl
-from mcloud_ovn.databases import NORTHD, UNITS, central_options, northd_reached, stop_databases
-from mcloud_ovn.files import CENTRAL_DEFAULTS
+from mcloud_ovn.databases import (
+    UNITS,
+    central_options,
+    northd_parameters,
+    northd_runs,
+    restart_northd,
+    stop_databases,
+)
+from mcloud_ovn.files import CENTRAL_DEFAULTS, NORTHD_PARAMETERS
 from mcloud_ovn.kept import keep, keep_file, kept, restore_file
 from mcloud_ovn.roles import first_peer, is_server, remotes, servers
 
@@ -15,12 +22,15 @@ from mcloud_ovn.roles import first_peer, is_server, remotes, servers
 def fit(node: Node, nodes: Sequence[Node]) -> Iterator[Step]:
     """Yield what a machine has to change when servers came or went."""
     if is_server(node, nodes):
-        options = central_options(node, peer=first_peer(node, nodes), northd=servers(nodes))
+        files = {
+            CENTRAL_DEFAULTS: central_options(node, peer=first_peer(node, nodes)),
+            NORTHD_PARAMETERS: northd_parameters(servers(nodes)),
+        }
         yield Step(
             name="servers",
-            run=partial(_write_options, options),
-            probe=partial(_has_options, options, remotes(servers(nodes), SB)),
-            undo=_restore_options,
+            run=partial(_write_files, files),
+            probe=partial(_has_files, files),
+            undo=partial(_restore_files, files),
         )
     else:
         yield Step(name="no-databases", run=_stop, probe=_stopped, undo=_start_again)
@@ -33,24 +43,24 @@ def fit(node: Node, nodes: Sequence[Node]) -> Iterator[Step]:
     )
 
 
-def _write_options(options: str, ctx: StepContext) -> None:
-    keep_file(ctx, CENTRAL_DEFAULTS)
-    ctx.host.write(CENTRAL_DEFAULTS, options)
-    # The databases read these only when they are made; northd has to learn of the servers.
-    systemctl(ctx.host, "restart", NORTHD)
-    ctx.wait(lambda: northd_reached(ctx.host) or None, what="northd to reach both databases")
+def _write_files(files: Mapping[str, str], ctx: StepContext) -> None:
+    for path, content in files.items():
+        keep_file(ctx, path)
+        ctx.host.write(path, content)
+    # The databases read theirs only when they are made; northd has to learn of the servers.
+    if not northd_runs(ctx.host, files[NORTHD_PARAMETERS]):
+        restart_northd(ctx.host)
 
 
-def _has_options(options: str, remote: str, ctx: StepContext) -> Sequence[Offer] | None:
-    if ctx.host.read(CENTRAL_DEFAULTS) != options:
+def _has_files(files: Mapping[str, str], ctx: StepContext) -> Sequence[Offer] | None:
+    if any(ctx.host.read(path) != content for path, content in files.items()):
         return None
-    shown = ctx.host.run(["systemctl", "show", "--property=MainPID", "--value", NORTHD]).stdout.strip()
-    command = ctx.host.read(f"/proc/{shown}/cmdline") or ""
-    return () if f"--ovnsb-db={remote}" in command.split("\0") and northd_reached(ctx.host) else None
+    return () if northd_runs(ctx.host, files[NORTHD_PARAMETERS]) else None
 
 
-def _restore_options(ctx: StepContext) -> None:
-    restore_file(ctx, CENTRAL_DEFAULTS)
+def _restore_files(files: Mapping[str, str], ctx: StepContext) -> None:
+    for path in files:
+        restore_file(ctx, path)
 
 
 def _set_remote(remote: str, ctx: StepContext) -> None:

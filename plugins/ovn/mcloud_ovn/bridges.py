@@ -5,7 +5,7 @@ who has the address) is done by a systemd unit, now and after each boot.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,16 @@ from typing import Any
 from mcloud import Host, Node, Offer, SettingsError, Step, StepContext
 from mcloud_ovn.client import systemctl, vsctl
 from mcloud_ovn.kept import keep, kept
-from mcloud_ovn.roles import TUNNEL_BRIDGE, UPLINK_BRIDGE, nic_with
+from mcloud_ovn.roles import (
+    TUNNEL_BRIDGE,
+    UPLINK_BRIDGE,
+    nic_with,
+    of,
+    tunnel_address,
+    tunnels_by_bridge,
+    userspace,
+)
+from mcloud_ovn.settings import OvnNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +35,16 @@ class Port:
     """With prefix; they move from the interface to the bridge."""
     unit: str
     what: str
+
+
+def ports(node: Node, node_settings: Mapping[str, OvnNode]) -> Sequence[Port]:
+    """Return the ports of a machine: the tunnels' if packets go through userspace, the uplink's if it has."""
+    found = []
+    if tunnels_by_bridge(node, node_settings):
+        found.append(tunnel_port(node, tunnel_address(node, node_settings)))
+    if interface := of(node, node_settings).uplink_interface:
+        found.append(uplink_port(interface, by_bridge=userspace(node)))
+    return found
 
 
 def tunnel_port(node: Node, address: str) -> Port:
@@ -45,23 +64,23 @@ def tunnel_port(node: Node, address: str) -> Port:
     )
 
 
-def uplink_port(interface: str, *, userspace: bool) -> Port:
+def uplink_port(interface: str, *, by_bridge: bool) -> Port:
     """Return the port to the uplink network."""
     return Port(
         interface=interface,
-        bridge=UPLINK_BRIDGE if userspace else "",
+        bridge=UPLINK_BRIDGE if by_bridge else "",
         unit="mcloud-ovn-uplink.service",
         what="the uplink of virtual networks",
     )
 
 
-def connect(name: str, port: Port) -> Step:
-    """Bring a port into service, for good."""
+def connect(ports: Sequence[Port]) -> Step:
+    """Bring ports into service, for good."""
     return Step(
-        name=name,
-        run=partial(_connect, port),
-        probe=partial(_connected, port),
-        undo=partial(_disconnect, port),
+        name="interfaces",
+        run=partial(_connect_all, ports),
+        probe=partial(_all_connected, ports),
+        undo=partial(_disconnect_all, ports),
     )
 
 
@@ -99,49 +118,58 @@ def unit_file(port: Port) -> str:
     )
 
 
-def _connect(port: Port, ctx: StepContext) -> None:
+def _connect_all(ports: Sequence[Port], ctx: StepContext) -> None:
     host = ctx.host
     keep(ctx, "bridges", vsctl(host, "list-br").split())
-    keep(ctx, "up", _is_up(host, port.interface))
-    if port.bridge:
-        add_bridge = ["--may-exist", "add-br", port.bridge, "--", "set", "Bridge", port.bridge]
-        add_port = ["--", "--may-exist", "add-port", port.bridge, port.interface]
-        vsctl(host, *add_bridge, "datapath_type=netdev", *add_port)
-    host.write(_path(port), unit_file(port))
-    systemctl(host, "daemon-reload")
-    systemctl(host, "enable", port.unit)
-    systemctl(host, "restart", port.unit)
+    keep(ctx, "up", [port.interface for port in ports if _is_up(host, port.interface)])
+    for port in ports:
+        if port.bridge:
+            add_bridge = ["--may-exist", "add-br", port.bridge, "--", "set", "Bridge", port.bridge]
+            add_port = ["--", "--may-exist", "add-port", port.bridge, port.interface]
+            vsctl(host, *add_bridge, "datapath_type=netdev", *add_port)
+        host.write(_path(port), unit_file(port))
+    units = [port.unit for port in ports]
+    systemctl(host, "enable", *units)
+    systemctl(host, "restart", *units)
 
 
-def _connected(port: Port, ctx: StepContext) -> Sequence[Offer] | None:
-    host = ctx.host
+def _all_connected(ports: Sequence[Port], ctx: StepContext) -> Sequence[Offer] | None:
+    return () if all(_connected(port, ctx.host) for port in ports) else None
+
+
+def _connected(port: Port, host: Host) -> bool:
     if host.read(_path(port)) != unit_file(port) or not _is_up(host, port.interface):
-        return None
+        return False
     if port.bridge and _bridge_of(host, port.interface) != port.bridge:
-        return None
-    if port.addresses:
-        mine = _addresses(host, port.bridge) - _addresses(host, port.interface)
-        if not mine >= set(port.addresses):
-            return None
-    return ()
+        return False
+    if not port.addresses:
+        return True
+    moved = _addresses(host, port.bridge) - _addresses(host, port.interface)
+    return moved >= set(port.addresses)
 
 
-def _disconnect(port: Port, ctx: StepContext) -> None:
-    host = ctx.host
-    before = kept(ctx, "bridges")
-    if before is None:
+def _disconnect_all(ports: Sequence[Port], ctx: StepContext) -> None:
+    bridges = kept(ctx, "bridges")
+    if bridges is None:
         return
-    systemctl(host, "disable", port.unit, check=False)
-    host.write(_path(port), None)
-    systemctl(host, "daemon-reload")
+    systemctl(ctx.host, "disable", "--now", *(port.unit for port in ports), check=False)
+    for port in ports:
+        ctx.host.write(_path(port), None)
+    systemctl(ctx.host, "daemon-reload")
+    for port in ports:
+        _disconnect(port, ctx.host, bridges)
+        if port.interface not in kept(ctx, "up", [port.interface]):
+            ctx.host.run(["ip", "link", "set", "dev", port.interface, "down"], seconds=10)
+
+
+def _disconnect(port: Port, host: Host, bridges_before: Sequence[str]) -> None:
     for address in port.addresses:
-        host.run(["ip", "address", "replace", address, "dev", port.interface, *_no_dad(address).split()])
+        back = ["ip", "address", "replace", address, "dev", port.interface, *_no_dad(address).split()]
+        host.run(back, seconds=10)
     # Without a bridge of ours, whoever used the uplink may have put it into one of their own.
     bridge = _bridge_of(host, port.interface)
-    if bridge and bridge not in before:
+    if bridge and bridge not in bridges_before:
         vsctl(host, "--if-exists", "del-br", bridge)
-    if not kept(ctx, "up"):
-        host.run(["ip", "link", "set", "dev", port.interface, "down"])
 
 
 def _path(port: Port) -> str:

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from functools import partial
 
 from mcloud import NetworkAccess, Node, Offer, Step, StepContext
-from mcloud_ovn.client import SB, active, daemon_status, external_ids, set_external_ids, systemctl, vsctl
+from mcloud_ovn.client import (
+    SB,
+    active,
+    daemon_status,
+    ensure_enabled,
+    external_ids,
+    set_external_ids,
+    systemctl,
+    vsctl,
+)
 from mcloud_ovn.files import AUTHORITY, CERTIFICATE, HOST_DEFAULTS, KEY, defaults
 from mcloud_ovn.kept import keep, keep_file, kept, restore_file
 from mcloud_ovn.roles import INTEGRATION_BRIDGE, remotes
@@ -46,9 +55,7 @@ def _start(ids: dict[str, str | None], ctx: StepContext) -> None:
     host = ctx.host
     keep_file(ctx, HOST_DEFAULTS)
     keep(ctx, "active", active(host, (HOST, CONTROLLER)))
-    for unit in (SWITCH, HOST):
-        if not systemctl(host, "is-enabled", "--quiet", unit, check=False):
-            systemctl(host, "enable", unit)
+    ensure_enabled(host, SWITCH, HOST)
     systemctl(host, "start", SWITCH)
     before = external_ids(host)
     keep(ctx, "ids", {key: before.get(key) for key in (*ids, MAPPINGS)})

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mcloud import Host
@@ -165,9 +165,21 @@ def systemctl(host: Host, verb: str, *units: str, check: bool = True, seconds: f
     return host.run(["systemctl", verb, *units], check=check, seconds=seconds).ok
 
 
-def active(host: Host, units: Iterable[str]) -> Sequence[str]:
+def active(host: Host, units: Sequence[str]) -> Sequence[str]:
     """Return those of the units that run."""
-    return [unit for unit in units if systemctl(host, "is-active", "--quiet", unit, check=False)]
+    return _units_that(host, "is-active", "active", units)
+
+
+def ensure_enabled(host: Host, *units: str) -> None:
+    """Have units started at boot; costs next to nothing if they are."""
+    enabled = _units_that(host, "is-enabled", "enabled", units)
+    if missing := [unit for unit in units if unit not in enabled]:
+        systemctl(host, "enable", *missing)
+
+
+def _units_that(host: Host, question: str, yes: str, units: Sequence[str]) -> Sequence[str]:
+    said = host.run(["systemctl", question, *units], check=False, seconds=SECONDS).stdout.split()
+    return [unit for unit, state in zip(units, said, strict=False) if state == yes]
 
 
 def _control(host: Host, database: Database, *command: str) -> None:

@@ -11,13 +11,13 @@ from mcloud_ovn.client import (
     SB,
     Database,
     active,
-    daemon_status,
+    ensure_enabled,
     is_clustered,
     leave_raft,
     raft,
     systemctl,
 )
-from mcloud_ovn.files import AUTHORITY, CENTRAL_DEFAULTS, CERTIFICATE, KEY, defaults
+from mcloud_ovn.files import AUTHORITY, CENTRAL_DEFAULTS, CERTIFICATE, KEY, NORTHD_PARAMETERS, defaults
 from mcloud_ovn.kept import keep, keep_file, kept, restore_file
 from mcloud_ovn.roles import bracketed, remotes
 
@@ -30,7 +30,7 @@ LEAVING = 5.0
 """Seconds in which a server that can leave its raft has left; one that cannot is just stopped."""
 
 
-def central_options(node: Node, *, peer: Node | None, northd: Sequence[Node]) -> str:
+def central_options(node: Node, *, peer: Node | None) -> str:
     """Return /etc/default/ovn-central of a server: found a raft, or join that of a peer."""
     options = []
     for database in DATABASES:
@@ -40,8 +40,12 @@ def central_options(node: Node, *, peer: Node | None, northd: Sequence[Node]) ->
             options += [f"{at}-remote-addr={bracketed(peer.address)}", f"{at}-remote-proto=ssl"]
         options += [f"--db-{database.short}-create-insecure-remote=no"]
         options += _tls(f"--ovn-{database.short}-db-ssl")
-        options += [f"--ovn-northd-{database.short}-db={remotes(northd, database)}"]
     return defaults([*options, *_tls("--ovn-northd-ssl")])
+
+
+def northd_parameters(servers: Sequence[Node]) -> str:
+    """Return ovn-northd-db-params.conf: all servers that northd may find the databases' leaders on."""
+    return " ".join(f"--ovn{database.short}-db={remotes(servers, database)}" for database in DATABASES) + "\n"
 
 
 def drop_in(node: Node, database: Database) -> tuple[str, str]:
@@ -57,28 +61,42 @@ def drop_in(node: Node, database: Database) -> tuple[str, str]:
     )
 
 
-def serve(node: Node, *, peer: Node | None, northd: Sequence[Node]) -> Step:
+def serve(node: Node, *, peer: Node | None) -> Step:
     """Run both databases here: found their rafts, or join those of a peer."""
     return Step(
         name="databases",
-        run=partial(_serve, node, central_options(node, peer=peer, northd=northd)),
+        run=partial(_serve, node, central_options(node, peer=peer)),
         probe=_serving,
         undo=_stop_serving,
         loses=("this machine's copy of OVN's databases; with the last one, all virtual networks",),
     )
 
 
-def start_northd() -> Step:
+def start_northd(servers: Sequence[Node]) -> Step:
     """Run northd, which turns networks into flows; one is active in the cloud, the others stand by."""
-    return Step(name="northd", run=_start_northd, probe=_northd_runs, undo=_stop_northd)
-
-
-def northd_reached(host: Host) -> bool:
-    """Return whether northd runs and is connected to both databases."""
-    return all(
-        daemon_status(host, "ovn-northd", f"{database.short}-connection-status") == "connected"
-        for database in DATABASES
+    parameters = northd_parameters(servers)
+    return Step(
+        name="northd",
+        run=partial(_start_northd, parameters),
+        probe=partial(_northd_runs, parameters),
+        undo=_stop_northd,
     )
+
+
+def restart_northd(host: Host) -> None:
+    """Start northd anew, with the parameters that are in its file now."""
+    systemctl(host, "start", CENTRAL)
+    systemctl(host, "restart", NORTHD)
+
+
+def northd_runs(host: Host, parameters: str) -> bool:
+    """Return whether northd runs with these parameters.
+
+    Not whether it is connected: one that stands by goes from server to server until it meets a leader.
+    """
+    shown = host.run(["systemctl", "show", "--property=MainPID", "--value", NORTHD], seconds=10)
+    command = (host.read(f"/proc/{shown.stdout.strip()}/cmdline") or "").split("\0")
+    return set(parameters.split()) <= set(command)
 
 
 def _tls(prefix: str) -> list[str]:
@@ -97,8 +115,7 @@ def _serve(node: Node, options: str, ctx: StepContext) -> None:
             host.write(*drop_in(node, database))
         host.write(CENTRAL_DEFAULTS, options)
     systemctl(host, "daemon-reload")
-    if not systemctl(host, "is-enabled", "--quiet", CENTRAL, check=False):
-        systemctl(host, "enable", CENTRAL)
+    ensure_enabled(host, CENTRAL)
     systemctl(host, "reset-failed", *UNITS, check=False)
     systemctl(host, "start", NB.unit, SB.unit)
     ctx.wait(lambda: _serving(ctx), what="both databases to be in their rafts")
@@ -151,16 +168,15 @@ def _remove_file(ctx: StepContext, database: Database) -> None:
     ctx.host.write(f"{folder}/.{name}.~lock~", None)
 
 
-def _start_northd(ctx: StepContext) -> None:
-    systemctl(ctx.host, "start", CENTRAL, NORTHD)
-    ctx.wait(lambda: northd_reached(ctx.host) or None, what="northd to reach both databases")
+def _start_northd(parameters: str, ctx: StepContext) -> None:
+    ctx.host.write(NORTHD_PARAMETERS, parameters)
+    restart_northd(ctx.host)
 
 
-def _northd_runs(ctx: StepContext) -> Sequence[Offer] | None:
-    if "--ovn-northd-nb-db=ssl:" not in (ctx.host.read(CENTRAL_DEFAULTS) or ""):
-        return None
-    return () if northd_reached(ctx.host) else None
+def _northd_runs(parameters: str, ctx: StepContext) -> Sequence[Offer] | None:
+    return () if northd_runs(ctx.host, parameters) else None
 
 
 def _stop_northd(ctx: StepContext) -> None:
     systemctl(ctx.host, "stop", NORTHD)
+    ctx.host.write(NORTHD_PARAMETERS, None)

@@ -11,6 +11,10 @@ AUTHORITY_KEY = "/etc/ovn/ovn-central.key"
 """The CA's key: on the first three machines of the roster only."""
 
 CENTRAL_DEFAULTS = "/etc/default/ovn-central"
+NORTHD_PARAMETERS = "/etc/ovn/ovn-northd-db-params.conf"
+"""Where northd finds the databases (ovn-ctl(8)). While it exists, stopping or losing northd leaves this
+machine's databases alone; without it Debian's unit stops them as well."""
+
 HOST_DEFAULTS = "/etc/default/ovn-host"
 
 _BANNER = "# Written by mcloud. What was here before comes back with `mcloud undo`.\n"

@@ -49,7 +49,7 @@ def bootstrap(node: Node) -> Iterator[Step]:
     """Make the CA, and both databases as rafts of one."""
     yield certificates.found_authority()
     yield certificates.certify_founder(node)
-    yield databases.serve(node, peer=None, northd=[node])
+    yield databases.serve(node, peer=None)
 
 
 @hookimpl
@@ -62,21 +62,19 @@ def issue_token(node: Node, nodes: Sequence[Node]) -> Iterator[Step]:
 def join(node: Node, nodes: Sequence[Node], node_settings: Machines) -> Iterator[Step]:
     """Get a certificate, run a server where the roster wants one, and take part in networks."""
     founder, serves = nodes[0], roles.is_server(node, nodes)
+    # Only servers that listen by then: northd or a controller that meets another waits a second and more.
+    listening = [founder, node] if serves and not node.founder else [founder]
     address = roles.tunnel_address(node, node_settings)
     if not node.founder:
         yield certificates.make_key(node)
-    if roles.tunnels_by_bridge(node, node_settings):
-        yield bridges.connect("underlay", bridges.tunnel_port(node, address))
-    if interface := roles.of(node, node_settings).uplink_interface:
-        yield bridges.connect("uplink", bridges.uplink_port(interface, userspace=roles.userspace(node)))
+    if ports := bridges.ports(node, node_settings):
+        yield bridges.connect(ports)
     if not node.founder:
         yield certificates.take_certificate(with_authority_key=roles.keeps_authority(node, nodes))
         if serves:
-            yield databases.serve(node, peer=founder, northd=roles.servers(nodes))
+            yield databases.serve(node, peer=founder)
     if serves:
-        yield databases.start_northd()
-    # Only servers that listen by now: a controller that meets one that does not waits a second and more.
-    listening = [founder, node] if serves and not node.founder else [founder]
+        yield databases.start_northd(listening)
     yield chassis.take_part(tunnel_address=address, userspace=roles.userspace(node), servers=listening)
 
 
