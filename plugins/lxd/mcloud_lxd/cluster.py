@@ -1,0 +1,152 @@
+"""The LXD cluster itself: founding it, inviting a joiner, joining."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from ipaddress import ip_address
+
+from mcloud import JoinToken, Node, Offer, ServiceError, Step, StepContext
+from mcloud_lxd.choice import LOCAL, Local
+from mcloud_lxd.client import LxdError, server, set_config
+from mcloud_lxd.cluster_client import (
+    Invitation,
+    forget_certificates,
+    found,
+    is_alive,
+    is_changing,
+    is_member,
+    is_settled_as,
+    join,
+    make_invitation,
+    membership,
+    remove_member,
+    revoke_tokens,
+)
+from mcloud_lxd.local import LocalPool, destroyed, leave_with_disk, member_part, prepare_disk
+from mcloud_lxd.machine import switch_on
+
+PORT = 8443
+"""LXD's own, https://documentation.ubuntu.com/lxd (`core.https_address`)."""
+
+PATIENCE = 45.0
+"""Seconds for LXD to start: 0.4 on an idle machine, ten times that on a busy or small one."""
+
+
+def founding_step(node: Node, local: Local | None) -> Step:
+    """Found a cluster of one."""
+    return Step(
+        name="cluster",
+        run=partial(_found, node),
+        probe=partial(_see_membership, node.name),
+        undo=partial(_leave, node.name, local),
+        loses=(f"all instances on {node.name}, and LXD's settings there",),
+    )
+
+
+def token_step(node: Node) -> Step:
+    """Invite one joiner, once the founder has its part of `local` (if there is to be one)."""
+    return Step(name="token", run=partial(_invite, node.name), wants=(LocalPool,), offers=(JoinToken,))
+
+
+def joining_step(node: Node, local: Local | None) -> Step:
+    """Join with the token, side by side with other joiners, and give this machine's part of `local`."""
+    return Step(
+        name="member",
+        run=partial(_join, node, local),
+        probe=partial(_see_membership, node.name),
+        undo=partial(_leave, node.name, local),
+        needs=(JoinToken,),
+        destroys=destroyed(node.name, local),
+        loses=(f"all instances and volumes on {node.name}, and LXD's settings there",),
+    )
+
+
+def address_of(node: Node) -> str:
+    """Return where LXD listens on a machine."""
+    host = f"[{node.address}]" if ip_address(node.address).version == 6 else node.address  # noqa: PLR2004
+    return f"{host}:{PORT}"
+
+
+def _see_membership(name: str, ctx: StepContext) -> Sequence[Offer] | None:
+    try:
+        return () if is_settled_as(ctx.host, name) else None
+    except LxdError:
+        return None
+
+
+def _found(node: Node, ctx: StepContext) -> None:
+    _await_lxd(ctx, node.name, None)
+    if _is_in_already(ctx, node.name):
+        return
+    set_config(ctx.host, {"core.https_address": address_of(node)})
+    found(ctx.host, node.name)
+
+
+def _invite(name: str, ctx: StepContext) -> Iterable[Offer]:
+    host = ctx.host
+    if is_member(host, name):
+        if is_alive(host, name):
+            # Its mcloud died after LXD had joined: it needs no token, and a second one would be refused.
+            return [JoinToken(value=Invitation().as_secret())]
+        remove_member(host, name)
+    revoke_tokens(host, name)
+    forget_certificates(host, name)
+    return [JoinToken(value=make_invitation(host, name))]
+
+
+def _join(node: Node, local: Local | None, ctx: StepContext) -> None:
+    invitation = Invitation.model_validate_json(ctx.token.get_secret_value())
+    _await_lxd(ctx, node.name, local)
+    if _is_in_already(ctx, node.name):
+        return
+    if not invitation.token:
+        raise ServiceError(
+            f"the founder's LXD says that {node.name} is a member, the one on {node.name} that it is not",
+            hint="run the same command again on this machine: the founder looks anew",
+        )
+    prepare_disk(ctx, node.name, local)
+    join(
+        ctx.host,
+        name=node.name,
+        address=address_of(node),
+        invitation=invitation,
+        pools={LOCAL: member_part(node.name, local)} if local is not None else {},
+    )
+
+
+def _is_in_already(ctx: StepContext, name: str) -> bool:
+    """Whether an earlier try has got this machine into its cluster; waits until such a try has ended.
+
+    Raises ServiceError if it is in a cluster that this run did not make.
+    """
+    again = ctx.kept("began") is not None
+    ctx.keep("began", "yes")
+    if again:
+        ctx.wait(
+            lambda: None if is_changing(ctx.host) else True, what="LXD to end what it began", patience=180
+        )
+    current = membership(ctx.host)
+    if current and not (again and current == name):
+        raise ServiceError(
+            f"LXD on {ctx.host.name} is in a cluster already, as {current!r}",
+            hint="choose another machine, or take it out of that cluster first (`lxc cluster remove`)",
+        )
+    return bool(current)
+
+
+def _leave(name: str, local: Local | None, ctx: StepContext) -> None:
+    leave_with_disk(ctx, name, local)
+
+
+def _await_lxd(ctx: StepContext, name: str, local: Local | None) -> None:
+    """Switch LXD on and wait until it answers: the first call starts it."""
+    switch_on(ctx.host)
+    what = f"LXD on {ctx.host.name} to answer"
+    try:
+        ctx.wait(lambda: server(ctx.host, seconds=20), what=what, patience=PATIENCE)
+    except ServiceError:
+        if ctx.kept("began") is None:
+            raise
+        # A power cut in the middle of our earlier try: such an LXD looks for a cluster it is not in.
+        ctx.report("LXD does not start after an earlier try; it is emptied")
+        leave_with_disk(ctx, name, local)
+        ctx.wait(lambda: server(ctx.host, seconds=20), what=what, patience=PATIENCE)

@@ -1,0 +1,141 @@
+"""LXD's REST interface, the part about clusters: membership, tokens, joining."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from mcloud import Host
+from mcloud_lxd.client import LxdError, Member, ask, call, look, remove, server, things
+
+
+class Invitation(BaseModel):
+    """What a joiner needs: our join token's content. Without a `token` the seat says: you are in."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    address: str = ""
+    certificate: str = ""
+    """The cluster's, PEM: it came over mcloud's own channel, so the joiner need not fetch it."""
+    token: str = ""
+
+    def as_secret(self) -> SecretStr:
+        """Return it as it travels."""
+        return SecretStr(self.model_dump_json())
+
+
+def membership(host: Host, *, seconds: float = 10) -> str:
+    """Return this machine's name in the LXD cluster it is in; "" if in none."""
+    said = call(host, "GET", "/1.0/cluster", seconds=seconds)
+    return str(said["server_name"]) if said["enabled"] else ""
+
+
+def is_settled_as(host: Host, name: str) -> bool:
+    """Whether this machine is in a cluster under `name`, the cluster knows it, and LXD is done with that.
+
+    LXD calls itself a member about a second before its join has ended, well or badly.
+    """
+    return membership(host) == name and not is_changing(host) and is_member(host, name)
+
+
+def is_changing(host: Host) -> bool:
+    """Whether LXD is founding, joining or leaving a cluster just now."""
+    return any(
+        operation["class"] == "task" and "cluster" in (operation.get("resources") or {})
+        for operation in _running(host)
+    )
+
+
+def members(host: Host, *, seconds: float = 10) -> Sequence[Member]:
+    """Return the members of the cluster, by name. Their status may be 20 seconds old."""
+    return sorted(
+        (
+            Member(one["server_name"], one["status"], "database-leader" in (one.get("roles") or ()))
+            for one in things(host, "cluster/members", seconds=seconds)
+        ),
+        key=lambda member: member.name,
+    )
+
+
+def found(host: Host, name: str) -> None:
+    """Found a cluster of one; `core.https_address` must be set."""
+    call(host, "PUT", "/1.0/cluster", {"server_name": name, "enabled": True}, seconds=60)
+
+
+def join(
+    host: Host, *, name: str, address: str, invitation: Invitation, pools: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Join a cluster; `pools` is what this machine gives to the cluster's pools, by pool and key."""
+    given = [
+        {"entity": "storage-pool", "name": pool, "key": key, "value": value}
+        for pool, config in pools.items()
+        for key, value in config.items()
+    ]
+    explicit = "explicit_trust_token" in server(host).extensions
+    body = {
+        "server_name": name,
+        "enabled": True,
+        "server_address": address,
+        "cluster_address": invitation.address,
+        "cluster_certificate": invitation.certificate,
+        "cluster_token" if explicit else "cluster_password": invitation.token,
+        "member_config": given,
+    }
+    call(host, "PUT", "/1.0/cluster", body, seconds=180)
+
+
+def remove_member(host: Host, name: str, *, seconds: float = 20) -> None:
+    """Write a member out of the cluster by force; its own LXD is not reset by that."""
+    remove(host, f"cluster/members/{name}?force=1", seconds=seconds)
+
+
+def is_alive(host: Host, name: str) -> bool:
+    """Whether a member answers the others under its name."""
+    try:
+        return server(host, member=name, seconds=5).name == name
+    except LxdError:
+        return False
+
+
+def is_member(host: Host, name: str) -> bool:
+    """Whether the cluster lists a machine."""
+    return look(host, f"/1.0/cluster/members/{name}", seconds=10) is not None
+
+
+def make_invitation(host: Host, name: str) -> SecretStr:
+    """Make a join token for one machine, and return it with all else that it needs, as JSON."""
+    made = ask(host, "POST", "/1.0/cluster/members", {"server_name": name})["metadata"]["metadata"]
+    here = server(host)
+    token = {
+        "server_name": made["serverName"],
+        "fingerprint": made["fingerprint"],
+        "addresses": made["addresses"],
+        "secret": made["secret"],
+        "expires_at": made["expiresAt"],
+    }
+    text = base64.b64encode(json.dumps(token).encode()).decode()
+    address = here.config.get("cluster.https_address") or here.config["core.https_address"]
+    return Invitation(address=address, certificate=here.certificate, token=text).as_secret()
+
+
+def revoke_tokens(host: Host, name: str) -> None:
+    """Revoke every unused token made for a machine."""
+    for operation in _running(host):
+        if operation["class"] == "token" and (operation["metadata"] or {}).get("serverName") == name:
+            remove(host, f"operations/{operation['id']}")
+
+
+def forget_certificates(host: Host, name: str) -> None:
+    """Take a machine that is no member out of the trust store: a join that failed leaves it there."""
+    for certificate in things(host, "certificates"):
+        if certificate["type"] == "server" and certificate["name"] == name:
+            remove(host, f"certificates/{certificate['fingerprint']}")
+
+
+def _running(host: Host) -> Sequence[Mapping[str, Any]]:
+    """Return the operations that have not ended, tokens that wait to be used among them."""
+    by_status: Mapping[str, Any] = call(host, "GET", "/1.0/operations?recursion=1", seconds=10) or {}
+    found: Sequence[Mapping[str, Any]] = by_status.get("running", ())
+    return found

@@ -1,0 +1,144 @@
+"""The pool `local`, a part of it on each machine, and LXD's own volumes on it."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from mcloud import Host, Node, Offer, Step, StepContext
+from mcloud_lxd.choice import LOCAL, Local
+from mcloud_lxd.client import LxdError, call, look, remove, server, set_config
+from mcloud_lxd.disk import prepare, release
+from mcloud_lxd.everywhere import Wanted, is_made, make_everywhere
+from mcloud_lxd.leaving import leave
+
+VOLUMES = {"storage.images_volume": "images", "storage.backups_volume": "backups"}
+"""LXD's own volumes on `local`, by the key of the server's configuration that names them."""
+
+
+class LocalPool(Offer):
+    """The pool `local` is whole on the founder: machines that join now get their part of it by joining."""
+
+    driver: str
+
+
+def pool_step(node: Node, local: Local) -> Step:
+    """Make `local` while the founder is alone; each joiner adds its part when it joins."""
+    disk = local.disks.get(node.name)
+    return Step(
+        name="local-pool",
+        run=partial(_make_pool, node.name, local),
+        probe=partial(_see_pool, node.name, local),
+        undo=partial(_leave_pool, node.name, local),
+        offers=(LocalPool,),
+        destroys=destroyed(node.name, local),
+        loses=(
+            f"all instances and volumes of pool {LOCAL} on {node.name}" + (f" ({disk.path})" if disk else ""),
+        ),
+    )
+
+
+def volumes_step(node: Node) -> Step:
+    """Give LXD its volumes for images and backups on this machine's part of `local`."""
+    return Step(
+        name="local-volumes",
+        run=partial(_make_volumes, node.name),
+        probe=partial(_see_volumes, node.name),
+        undo=partial(_remove_volumes, node.name),
+    )
+
+
+def destroyed(name: str, local: Local | None) -> tuple[str, ...]:
+    """Return what taking a machine's disk destroys, in words."""
+    disk = local.disks.get(name) if local is not None else None
+    return (f"everything on {disk.path} of {name}",) if disk is not None and disk.wipe else ()
+
+
+def member_part(name: str, local: Local) -> dict[str, str]:
+    """Return a machine's own part of the pool's configuration."""
+    disk = local.disks.get(name)
+    return {"source": disk.path} if disk is not None else {}
+
+
+def prepare_disk(ctx: StepContext, name: str, local: Local | None) -> None:
+    """Blank this machine's disk, if it gives one. Journalled before: what is on it later is ours."""
+    disk = local.disks.get(name) if local is not None else None
+    if disk is not None:
+        ours = ctx.kept("disk") is not None
+        prepare(ctx.host, disk, ours=ours)
+        ctx.keep("disk", disk.path)
+
+
+def leave_with_disk(ctx: StepContext, name: str, local: Local | None) -> None:
+    """Leave the cluster, empty LXD, and free the disk of LXD's labels."""
+
+    def dismantle(host: Host) -> None:
+        if local is not None:
+            release(host, local.driver, local.disks.get(name))
+
+    leave(ctx, name, dismantle)
+
+
+def _wanted(name: str, local: Local) -> Wanted:
+    return Wanted(
+        kind="storage-pools",
+        name=LOCAL,
+        type=local.driver,
+        description="Storage of each machine",
+        member_config={name: member_part(name, local)},
+    )
+
+
+def _make_pool(name: str, local: Local, ctx: StepContext) -> None:
+    wanted = _wanted(name, local)
+    there = look(ctx.host, f"/1.0/{wanted.path}")
+    if there is not None and there["status"] != "Created":
+        remove(ctx.host, wanted.path)
+    if there is None or there["status"] != "Created":
+        prepare_disk(ctx, name, local)
+    make_everywhere(ctx.host, wanted)
+
+
+def _see_pool(name: str, local: Local, ctx: StepContext) -> Sequence[Offer] | None:
+    try:
+        made = is_made(ctx.host, _wanted(name, local), [name])
+    except LxdError:
+        return None
+    return (LocalPool(driver=local.driver),) if made else None
+
+
+def _leave_pool(name: str, local: Local, ctx: StepContext) -> None:
+    """Take this machine's part away. The pool is all members', so that is to leave them."""
+    leave_with_disk(ctx, name, local)
+
+
+def _make_volumes(name: str, ctx: StepContext) -> None:
+    there = _volumes(ctx.host, name)
+    for volume in VOLUMES.values():
+        if volume not in there:
+            path = f"/1.0/storage-pools/{LOCAL}/volumes/custom?target={name}"
+            call(ctx.host, "POST", path, {"name": volume, "content_type": "filesystem"})
+    set_config(ctx.host, {key: f"{LOCAL}/{volume}" for key, volume in VOLUMES.items()}, member=name)
+
+
+def _see_volumes(name: str, ctx: StepContext) -> Sequence[Offer] | None:
+    try:
+        config = server(ctx.host, member=name, seconds=10).config
+    except LxdError:
+        return None
+    return () if all(config.get(key) == f"{LOCAL}/{volume}" for key, volume in VOLUMES.items()) else None
+
+
+def _remove_volumes(name: str, ctx: StepContext) -> None:
+    try:
+        set_config(ctx.host, dict.fromkeys(VOLUMES, ""), member=name, seconds=15)
+        for volume in set(VOLUMES.values()) & _volumes(ctx.host, name):
+            remove(ctx.host, f"storage-pools/{LOCAL}/volumes/custom/{volume}?target={name}", seconds=15)
+    except LxdError as error:
+        # Most likely there is no quorum left to ask. The undo that follows, of the join or the founding,
+        # empties LXD; and if the volumes are still there, the probe that is asked next says so.
+        ctx.report(f"left to the emptying of LXD: {error}")
+
+
+def _volumes(host: Host, name: str) -> set[str]:
+    """Return the names of this machine's own volumes on `local`."""
+    found = look(host, f"/1.0/storage-pools/{LOCAL}/volumes/custom?recursion=1&target={name}", seconds=15)
+    return {volume["name"] for volume in found or ()}

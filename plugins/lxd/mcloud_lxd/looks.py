@@ -1,0 +1,68 @@
+"""What LXD is on this machine before any change: the plugin's `inspect`."""
+
+from mcloud import Host, ServiceState
+from mcloud_lxd.choice import feature
+from mcloud_lxd.client import SWITCHES, LxdError, Server, server, socket_path, things
+from mcloud_lxd.cluster_client import members
+from mcloud_lxd.machine import FOLDER
+
+PROGRAMS = {"/usr/bin/lxd": "lxd", "/usr/bin/lxc": "lxd-client"}
+"""Debian's packages, by a program of each."""
+
+PATIENCE = 15.0
+"""Seconds for each call: the first one starts LXD."""
+
+
+def look_at(host: Host) -> ServiceState:
+    """Return what this machine's LXD is and holds. Starts it, if its socket does so; changes nothing."""
+    path = socket_path(host)
+    missing = tuple(package for program, package in PROGRAMS.items() if host.stat(program) is None)
+    snap = path.startswith("/var/snap")
+    if missing and not snap:
+        return ServiceState(installed=False, missing=missing)
+    if host.stat(path) is None:
+        return _silent(host, "its socket is not there: lxd.socket is stopped")
+    try:
+        return _what_it_holds(host, server(host, seconds=PATIENCE))
+    except LxdError as error:
+        return _silent(host, str(error))
+
+
+def _silent(host: Host, why: str) -> ServiceState:
+    """Return what can be told of an LXD that does not answer: only a cluster leaves this file."""
+    clustered = host.stat(f"{FOLDER}/cluster.crt") is not None
+    return ServiceState(installed=True, standing="clustered" if clustered else "idle", note=why[:255])
+
+
+def _what_it_holds(host: Host, here: Server) -> ServiceState:
+    features = sorted(here.extensions & SWITCHES) + sorted(feature(driver) for driver in here.drivers)
+    if here.clustered:
+        return ServiceState(
+            installed=True,
+            version=here.version,
+            features=tuple(features),
+            standing="clustered",
+            cluster=here.config.get("cluster.https_address", ""),
+            members=tuple(member.name for member in members(host, seconds=PATIENCE)),
+        )
+    held = _in_use(host)
+    return ServiceState(
+        installed=True,
+        version=here.version,
+        features=tuple(features),
+        standing="alone" if held else "idle",
+        note=held[:255],
+    )
+
+
+def _in_use(host: Host) -> str:
+    """Return what an LXD outside of clusters holds, in words; "" if nothing."""
+    found = {
+        "pool": [pool["name"] for pool in things(host, "storage-pools")],
+        "network": [network["name"] for network in things(host, "networks") if network["managed"]],
+        "instance": [instance["name"] for instance in things(host, "instances?all-projects=true")],
+        "image": [image["fingerprint"][:12] for image in things(host, "images?all-projects=true")],
+    }
+    return "; ".join(
+        f"{kind}{'s' if len(names) > 1 else ''} {', '.join(names)}" for kind, names in found.items() if names
+    )

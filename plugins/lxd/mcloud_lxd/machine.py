@@ -1,0 +1,107 @@
+"""LXD on this machine as a service of the system: its units, and how to empty it."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from mcloud import Host, ServiceError
+from mcloud_lxd.client import SNAP_SOCKET, socket_path
+
+FOLDER = "/var/lib/lxd"
+"""Where Debian's LXD keeps everything; the package makes it."""
+
+UNITS = ("lxd.socket", "lxd-containers.service")
+"""What starts LXD: on the first call, and at boot if it is clustered or has instances to start."""
+
+_LEFT_RUNNING = r"^dnsmasq .*/var/lib/lxd/networks/|^/usr/bin/lxd fork|^qemu-system-\S+ .*/lxd/"
+"""Command lines of what LXD's unit leaves running when it stops (`KillMode=process`)."""
+
+_MONITOR = r"^\[lxc monitor\] /var/lib/lxd/containers"
+"""Command line of the parent of a container's first process."""
+
+
+def is_snap(host: Host) -> bool:
+    """Whether the LXD that is here is the snap's; snapd looks after its units."""
+    return socket_path(host) == SNAP_SOCKET
+
+
+def switch_on(host: Host) -> None:
+    """See that LXD runs, now and after every boot."""
+    if is_snap(host):
+        return
+    shown = host.run(["systemctl", "show", "--property=UnitFileState,ActiveState", *UNITS]).stdout
+    if shown.count("UnitFileState=enabled") < len(UNITS) or shown.count("ActiveState=active") < len(UNITS):
+        # A start limit reached by earlier failures would refuse the start for good.
+        host.run(["systemctl", "reset-failed", *UNITS, "lxd.service"], check=False)
+        host.run(["systemctl", "enable", "--now", *UNITS])
+
+
+def empty(host: Host, dismantle: Callable[[Host], None]) -> None:
+    """Make LXD what it was when it was installed: no cluster, instances, pools, networks, keys.
+
+    Asks nobody: a member without quorum answers nothing, and this has to work on it. What instances
+    held on this machine is lost. `dismantle` is called when LXD has stopped and nothing of it is
+    mounted. Raises ServiceError if something still is.
+    """
+    if is_snap(host):
+        raise ServiceError(
+            "the snap's LXD cannot be emptied from outside",
+            hint="`snap remove --purge lxd`, then `snap install lxd`",
+        )
+    host.run(["systemctl", "stop", "lxd.socket", "lxd.service"], seconds=90)
+    bridges = _own_bridges(host)
+    _end_processes(host)
+    _unmount(host)
+    dismantle(host)
+    names = host.list(FOLDER)
+    host.run(["rm", "-rf", "--one-file-system", *(f"{FOLDER}/{name}" for name in names)], seconds=120)
+    _remove_bridges(host, bridges)
+    host.run(["systemctl", "reset-failed", "lxd.socket", "lxd.service"], check=False)
+    host.run(["systemctl", "start", "lxd.socket"])
+
+
+def _end_processes(host: Host) -> None:
+    monitors = host.run(["pgrep", "-f", _MONITOR], check=False).stdout.split()
+    if monitors:
+        host.run(["pkill", "-KILL", "--parent", ",".join(monitors)], check=False)
+    # Only in our own namespace: an LXD inside a container of somebody else's is not ours.
+    host.run(["pkill", "-KILL", "--ns", "1", "--nslist", "pid", "-f", _LEFT_RUNNING], check=False)
+
+
+def _unmount(host: Host) -> None:
+    """Unmount all that LXD mounted below its folder, the innermost first."""
+    for path in reversed(_mounts(host)):
+        if not host.run(["umount", path], check=False).ok:
+            host.run(["umount", "--lazy", path], check=False)
+    if left := _mounts(host):
+        raise ServiceError(
+            f"cannot unmount {', '.join(left)} on {host.name}",
+            hint="see who uses it with `fuser -vm`, end that, then run the same command again",
+        )
+
+
+def _mounts(host: Host) -> list[str]:
+    shown = host.run(["findmnt", "--raw", "--noheadings", "--output", "TARGET"]).stdout
+    return [path for path in shown.splitlines() if path.startswith(f"{FOLDER}/")]
+
+
+def _own_bridges(host: Host) -> list[str]:
+    """Return the interfaces of LXD's own networks: each has a folder, its OVN uplinks `lxdovn*`."""
+    return [
+        name
+        for name in host.list(f"{FOLDER}/networks")
+        if host.stat(f"/sys/class/net/{name}/bridge") is not None
+    ]
+
+
+def _remove_bridges(host: Host, names: list[str]) -> None:
+    for name in names:
+        host.run(["ip", "link", "delete", name], check=False)
+    with suppress(
+        ServiceError
+    ):  # no nft, no Open vSwitch, or none that answers: then there is nothing of ours
+        host.run(["nft", "delete", "table", "inet", "lxd"], check=False, seconds=10)
+    with suppress(ServiceError):
+        switches = host.run(["ovs-vsctl", "--timeout=5", "list-br"], check=False, seconds=10).stdout.split()
+        for name in switches:
+            if name.startswith("lxdovn"):
+                host.run(["ovs-vsctl", "--timeout=5", "--if-exists", "del-br", name], check=False, seconds=10)

@@ -1,0 +1,81 @@
+"""LXD: a cluster of all machines, with the pools, networks and profile that instances need."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from mcloud import Check, Host, Manifest, Node, ServiceState, Step, hookimpl
+from mcloud_lxd.checks import check
+from mcloud_lxd.choice import choose_local
+from mcloud_lxd.cluster import founding_step, joining_step, token_step
+from mcloud_lxd.local import pool_step, volumes_step
+from mcloud_lxd.looks import look_at
+from mcloud_lxd.networks import networks_step
+from mcloud_lxd.profile import profile_step
+from mcloud_lxd.remote import remote_step
+from mcloud_lxd.settings import LxdNode, LxdSettings
+
+NodeSettings = Mapping[str, LxdNode]
+
+
+@hookimpl
+def manifest() -> Manifest:
+    """Say what this plugin is."""
+    return Manifest(
+        api=1,
+        summary="LXD cluster for containers and virtual machines",
+        settings=LxdSettings,
+        node_settings=LxdNode,
+        packages={"debian": ("lxd", "lxd-client", "btrfs-progs")},
+    )
+
+
+@hookimpl
+def inspect(host: Host) -> ServiceState:
+    """Look at this machine's LXD."""
+    return look_at(host)
+
+
+@hookimpl
+def preflight(nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeSettings) -> Iterable[Check]:
+    """Refuse machines whose LXD is in use, and disks that cannot be taken."""
+    return check(nodes, settings, node_settings)
+
+
+@hookimpl
+def bootstrap(
+    node: Node, nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeSettings
+) -> Iterator[Step]:
+    """Found a cluster of one."""
+    yield founding_step(node, choose_local(nodes, settings, node_settings))
+
+
+@hookimpl
+def issue_token(node: Node) -> Iterator[Step]:
+    """Invite one joiner."""
+    yield token_step(node)
+
+
+@hookimpl
+def join(
+    node: Node, nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeSettings
+) -> Iterator[Step]:
+    """Join; give this machine's part of `local`, the founder first, and put LXD's volumes on it."""
+    local = choose_local(nodes, settings, node_settings)
+    if not node.founder:
+        yield joining_step(node, local)
+    elif local is not None:
+        yield pool_step(node, local)
+    if local is not None:
+        yield volumes_step(node)
+
+
+@hookimpl
+def configure(nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeSettings) -> Iterator[Step]:
+    """Make the networks and shared pools out of what is offered, and the default profile.
+
+    Networks first: what they want is offered long before storage is.
+    """
+    local = choose_local(nodes, settings, node_settings)
+    yield networks_step(nodes)
+    yield remote_step(nodes)
+    if settings.default_profile != "leave":
+        yield profile_step(nodes, settings.default_profile, local)

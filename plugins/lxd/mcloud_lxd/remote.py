@@ -1,0 +1,99 @@
+"""Pools that every machine reaches, out of what other services offer."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from mcloud import Node, Offer, ServiceError, Step, StepContext, StoragePool
+from mcloud_lxd.choice import KERNEL_NEEDS, LOCAL, is_mappable
+from mcloud_lxd.client import LxdError, server
+from mcloud_lxd.everywhere import Wanted, is_made, make_everywhere, remove_everywhere
+
+NEEDS_KERNEL_TO_BE_MADE = frozenset({"cephfs"})
+"""Drivers whose pool is mounted when it is made; a pool of the others can wait for a better kernel."""
+
+
+def remote_step(nodes: Sequence[Node]) -> Step:
+    """Make an LXD pool of each storage pool that was offered."""
+    return Step(
+        name="remote-pools",
+        run=partial(_make, nodes),
+        probe=partial(_see, nodes),
+        undo=partial(_remove, nodes),
+        wants=(StoragePool,),
+        loses=("all instances and volumes in LXD's pools on shared storage",),
+    )
+
+
+def makeable(pools: Sequence[StoragePool], nodes: Sequence[Node]) -> Sequence[StoragePool]:
+    """Return the offered pools that LXD can make on every machine's kernel."""
+    return [
+        pool
+        for pool in pools
+        if pool.driver not in NEEDS_KERNEL_TO_BE_MADE or all(is_mappable(pool.driver, node) for node in nodes)
+    ]
+
+
+def root_pool(pools: Sequence[StoragePool], nodes: Sequence[Node]) -> str:
+    """Return the first offered pool that instances can have their root disk on; "" if there is none."""
+    return next(
+        (
+            pool.name
+            for pool in pools
+            if pool.purpose == "volumes" and all(is_mappable(pool.driver, node) for node in nodes)
+        ),
+        "",
+    )
+
+
+def _wanted(pool: StoragePool, nodes: Sequence[Node], extensions: frozenset[str]) -> Wanted:
+    """Return what LXD shall have of an offered pool; its name in the storage service is `source`."""
+    if pool.name == LOCAL:
+        raise ServiceError(
+            f"a storage pool is offered under the name {LOCAL!r}, which is that of the machines' own disks",
+            hint="give it another name in the settings of the service that offers it",
+        )
+    own: Mapping[str, str] = {"source": pool.source}
+    if "storage_remote_drop_source" in extensions:
+        own = {}
+    return Wanted(
+        kind="storage-pools",
+        name=pool.name,
+        type=pool.driver,
+        description="Storage that all machines share",
+        config=pool.options,
+        member_config={node.name: own for node in nodes},
+    )
+
+
+def _all_wanted(nodes: Sequence[Node], ctx: StepContext) -> Sequence[Wanted]:
+    pools = makeable(ctx.offers(StoragePool), nodes)
+    extensions = server(ctx.host, seconds=10).extensions if pools else frozenset[str]()
+    return [_wanted(pool, nodes, extensions) for pool in pools]
+
+
+def _make(nodes: Sequence[Node], ctx: StepContext) -> None:
+    offered = ctx.offers(StoragePool)
+    for pool in offered:
+        if pool not in makeable(offered, nodes):
+            ctx.report(f"{pool.name} left out: {_why_not(pool, nodes)}")
+    for wanted in _all_wanted(nodes, ctx):
+        make_everywhere(ctx.host, wanted)
+
+
+def _why_not(pool: StoragePool, nodes: Sequence[Node]) -> str:
+    lacking = [node.name for node in nodes if not is_mappable(pool.driver, node)]
+    return f"the kernel of {', '.join(lacking)} lacks {KERNEL_NEEDS[pool.driver]!r}"
+
+
+def _see(nodes: Sequence[Node], ctx: StepContext) -> Sequence[Offer] | None:
+    names = [node.name for node in nodes]
+    try:
+        made = all(is_made(ctx.host, wanted, names) for wanted in _all_wanted(nodes, ctx))
+    except LxdError:
+        return None
+    return () if made else None
+
+
+def _remove(nodes: Sequence[Node], ctx: StepContext) -> None:
+    for wanted in reversed(_all_wanted(nodes, ctx)):
+        remove_everywhere(ctx.host, wanted)
