@@ -26,6 +26,7 @@ from mcloud.run import Execution
 from mcloud.secrets import Secrets
 from mcloud.session.certificates import Credentials
 from mcloud.session.initiator import Initiator
+from mcloud.session.lobby import Guest
 from mcloud.session.protocol import Go, Mood, OutlookLine, Proposal
 from mcloud.state import State
 from mcloud.watch import Watch
@@ -89,12 +90,18 @@ class Forming:
                 mood: Mood = "failed" if isinstance(error, Exception) else "aborted"
                 initiator.part(mood, self.known.mask(str(error)) or type(error).__name__)
                 raise
-            silent = initiator.part("done", cloud=self._cloud)
-            for guest in silent:
-                self.operator.notice(f"{guest.name} did not hear the end; `mcloud join` there fetches it")
+            self._finish(initiator.part("done", cloud=self._cloud))
         return self._cloud
 
     # ---- planning -------------------------------------------------------------------------------------
+
+    def _finish(self, silent: Sequence[Guest]) -> None:
+        """Close the run, unless somebody did not hear the end: the same commands again tell them."""
+        if silent:
+            names = ", ".join(guest.name for guest in silent)
+            self.operator.notice(f"{names} did not hear the end: type the same command again here and there")
+        elif self.journal is not None and not self.journal.finished:
+            self.journal.write("finished")
 
     def _inputs(self, initiator: Initiator) -> Inputs:
         """Return what to plan from: the unfinished run's, or made of those who came."""
@@ -235,8 +242,6 @@ class Forming:
             certificates[self.node.name] = self.credentials.certificate
             self._cloud = cloud_of(inputs, certificates, self._facts(inputs)).model_dump(mode="json")
             self._stage("close")
-            if self.journal is not None and not self.journal.finished:
-                self.journal.write("finished")
 
     def _stage(self, stage: Stage) -> None:
         if self._hosting.execution is not None:

@@ -1,0 +1,89 @@
+"""Joining from beginning to end: find the initiator, trust it, and stay until it says farewell."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from mcloud.errors import DiscoveryError, McloudError, TrustError
+from mcloud.joining import Joining
+from mcloud.model import Beacon
+from mcloud.session.code import normalised
+from mcloud.session.guesses import Tries
+from mcloud.session.joiner import Joiner, Peer
+from mcloud.session.protocol import Farewell
+from mcloud.session.transport import ConnectionLost, dial
+
+
+@dataclass
+class Attending:
+    """One joiner's way through a session."""
+
+    joiner: Joiner
+    notice: Callable[[str], None]
+    find: Callable[[], Iterator[Beacon]]
+    """Looks for initiators anew; ends after the patience."""
+    ask_code: Callable[[str], SecretStr]
+    """Returns the code; given why it is asked again, "" the first time. Raises if nobody can be asked."""
+    patience: float = 600.0
+    _tries: dict[str, Tries] = field(default_factory=dict)
+
+    def meet(self) -> Peer:
+        """Find an initiator and establish trust; return it.
+
+        Raises DiscoveryError if none is found in time, TrustError if the code stays wrong.
+        """
+        why = ""
+        while True:
+            code = self.ask_code(why)
+            beacon = self._first()
+            self.notice(f"trying {beacon.name or beacon.address} at {beacon.address}, port {beacon.port}")
+            connection = dial(str(beacon.address), beacon.port, patience=self.patience, report=self.notice)
+            try:
+                with connection:
+                    peer = self.joiner.first_contact(connection, beacon, code, self._tries_of(code))
+            except TrustError as error:
+                why = str(error)
+                self.notice(why)
+                continue
+            self.notice(f"{peer.name} and this machine trust each other ({peer.fingerprint[:16]})")
+            return peer
+
+    def stay(self, peer: Peer, work: Joining, *, patience: float | None = None) -> Farewell:
+        """Play the script with a trusted initiator, over as many connections as it takes.
+
+        Raises RunFailed if this machine's own steps failed, ConnectionLost if the initiator was
+        away for longer than the patience, McloudError if it gave up.
+        """
+        try:
+            while True:
+                connection = self.joiner.come_back(
+                    peer, patience=self.patience if patience is None else patience, report=self.notice
+                )
+                try:
+                    farewell = self.joiner.converse(connection, work)
+                    break
+                except ConnectionLost as lost:
+                    self.notice(f"{peer.name} is away: {lost}; waiting for it")
+        finally:
+            work.stop()
+        if work.failure is not None:
+            raise work.failure
+        if farewell.mood in {"failed", "aborted"}:
+            raise McloudError(
+                f"{peer.name} gave up: {farewell.reason or farewell.mood}",
+                hint="when it goes on, type the same command here again; `mcloud undo` takes back what was done here",
+            )
+        return farewell
+
+    def _first(self) -> Beacon:
+        for beacon in self.find():
+            return beacon
+        raise DiscoveryError(
+            f"no initiator was found in {self.patience:.0f} s",
+            hint="is `mcloud init` running there? Its address can be given with --initiator-address",
+        )
+
+    def _tries_of(self, code: SecretStr) -> Tries:
+        """Return the tries left for one code, over all addresses and beacons."""
+        return self._tries.setdefault(normalised(code.get_secret_value()).get_secret_value(), Tries())
