@@ -72,7 +72,7 @@ class Attending:
         if farewell.mood in {"failed", "aborted"}:
             raise McloudError(
                 f"{peer.name} gave up: {farewell.reason or farewell.mood}",
-                hint="when it goes on, type the same command here again; `mcloud undo` takes back what was done here",
+                hint="when it goes on, type the same command here again; or take back with `mcloud undo`",
             )
         return farewell
 

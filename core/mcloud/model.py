@@ -10,10 +10,13 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     IPvAnyAddress,
     IPvAnyInterface,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from mcloud.offers import Offer
 
@@ -62,6 +65,12 @@ class DiskChoice(Settings):
     )
     wipe: bool = Field(default=False, description="May what is on it be destroyed")
     encrypt: bool = Field(default=False, description="Encrypt it at rest")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Say that a bare string will do, too."""
+        whole = handler(core)
+        return {"anyOf": [whole["properties"]["path"], whole]}
 
     @model_validator(mode="before")
     @classmethod
@@ -221,5 +230,8 @@ class Manifest:
     """Kinds offered by `join` that other machines of the same plugin may read (`ctx.facts`); never secret."""
     packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What to install, by distribution (ID of os-release): `{"debian": ("lxd",)}`."""
+    shows: tuple[tuple[str, ...], ...] = ()
+    """Commands of the service's own that show an operator what was made; run on the founder at the end,
+    by the core, with a deadline: `(("lxc", "storage", "list"),)`. They only read."""
     joins_at_once: int | None = None
     """How many machines the service admits side by side; None: all."""

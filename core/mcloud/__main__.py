@@ -1,0 +1,5 @@
+"""`python -m mcloud`."""
+
+from mcloud.cli.main import main
+
+main()

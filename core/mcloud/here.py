@@ -1,0 +1,93 @@
+"""This machine, as a session needs it: its own certificate, and what it is made of."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from mcloud.errors import McloudError, SettingsError
+from mcloud.host import Host
+from mcloud.model import Node, ServiceState, Survey
+from mcloud.plugins import Plugins
+from mcloud.run import printable
+from mcloud.secrets import Secrets
+from mcloud.session.certificates import Credentials, load, make_credentials, store
+from mcloud.state import State
+from mcloud.survey import survey
+
+
+@dataclass
+class Here:
+    """What every command on this machine works with."""
+
+    plugins: Plugins
+    host: Host
+    known: Secrets
+    state: State = field(default_factory=State)
+
+    def credentials(self) -> Credentials:
+        """Return this machine's own key and certificate; made the first time."""
+        self.state.prepare()
+        paths = {"certificate_path": self.state.certificate_path, "key_path": self.state.key_path}
+        own = load(**paths)
+        if own is None:
+            own = make_credentials(self.host.name)
+            store(own, **paths)
+        self.known.add(own.key)
+        return own
+
+    def describe(self, address: str, services: Iterable[str], *, fingerprint: str, founder: bool) -> Node:
+        """Look at this machine and at each service on it, side by side; changes nothing."""
+        with ThreadPoolExecutor(thread_name_prefix="inspect") as pool:
+            surveyed = pool.submit(survey, self.host)
+            asked = {name: pool.submit(self._inspect, name) for name in services}
+            seen = surveyed.result()
+            states = {name: found for name, one in asked.items() if (found := one.result()) is not None}
+        own = ip_address(address)
+        others = [other for other in addresses(seen) if other != own]
+        return Node(
+            name=self.host.name,
+            addresses=(own, *others)[:16],
+            fingerprint=fingerprint,
+            survey=seen,
+            services=states,
+            founder=founder,
+        )
+
+    def _inspect(self, name: str) -> ServiceState | None:
+        """Return what a plugin says of its service; one that fails says so, and the others go on."""
+        if name not in self.plugins.having("inspect"):
+            return None
+        try:
+            return self.plugins.inspect(name, host=self.host)
+        except McloudError as error:
+            return ServiceState(installed=False, note=printable(f"could not be looked at: {error}"))
+
+
+def addresses(seen: Survey) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Return the addresses others could reach this machine by: global ones, IPv4 first."""
+    found = [
+        interface.ip
+        for nic in seen.nics
+        for interface in nic.addresses
+        if not (interface.ip.is_link_local or interface.ip.is_loopback or interface.ip.is_multicast)
+    ]
+    return tuple(sorted(found, key=lambda address: address.version))
+
+
+def own_address(seen: Survey, wanted: str | None) -> str:
+    """Return the address for the cloud's own traffic. Raises SettingsError if it is not clear which."""
+    there = addresses(seen)
+    if wanted is not None:
+        if ip_address(wanted) not in there:
+            raise SettingsError(
+                f"this machine has no address {wanted}", hint=f"it has {', '.join(map(str, there)) or 'none'}"
+            )
+        return wanted
+    carrying = [nic.name for nic in seen.nics if set(addresses(Survey(nics=(nic,))))]
+    if len(carrying) != 1:
+        raise SettingsError(
+            "it is not clear which address the machines shall talk to each other by",
+            hint=f"give --address with one of {', '.join(map(str, there)) or 'its addresses: it has none yet'}",
+        )
+    return str(there[0])
