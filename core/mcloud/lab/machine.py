@@ -183,6 +183,6 @@ class Machine:
             *(f"--machine={self.name}", f"--hostname={self.name}", "--register=no", "--keep-unit"),
             *("--capability=all", "--system-call-filter=@mount @keyring bpf add_key", "--private-users=no"),
             *("--bind=/dev/net/tun", "--bind=/dev/fuse"),
-            *(f"--bind-ro={folder}" for folder in roots.sources()),
+            *(f"--bind-ro={folder}" for folder in roots.shared()),
             *("--console=passive", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
         ]

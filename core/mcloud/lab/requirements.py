@@ -17,8 +17,13 @@ PACKAGES = {
     "/lib/systemd/systemd": "systemd-sysv",
     "dbus-daemon": "dbus",
 }
+FOLDERS = (Path("/usr"), Path("/etc"), Path("/var"), Path("/root"))
 # One user's limits are shared by all machines of all labs.
-LIMITS = {"fs/inotify/max_user_instances": 4096, "kernel/keys/maxkeys": 2000}
+LIMITS = {
+    "fs/inotify/max_user_instances": 4096,
+    "kernel/keys/maxkeys": 2000,
+    "fs/aio-max-nr": 1048576,  # what the package ceph-osd sets on a real machine
+}
 
 
 def check_root() -> None:
@@ -35,6 +40,17 @@ def check() -> None:
         raise McloudError(
             f"missing packages: {', '.join(missing)}",
             hint=f"apt-get install --no-install-recommends {' '.join(missing)}",
+        )
+    _check_file_system()
+
+
+def _check_file_system() -> None:
+    root = Path("/").stat().st_dev
+    elsewhere = [str(folder) for folder in FOLDERS if folder.stat().st_dev != root]
+    if elsewhere:
+        raise McloudError(
+            f"{', '.join(elsewhere)}: not on the root file system, of which the machines are copies",
+            hint="use a machine with one file system for all of these",
         )
 
 

@@ -89,18 +89,25 @@ def environment() -> dict[str, str]:
     return {"PATH": search_path(), "LANG": "C.UTF-8", "TERM": "dumb", **person}
 
 
-def sources() -> list[Path]:
-    """Return the folders that packages of mcloud are imported from and that are no part of an installation.
+def shared() -> list[Path]:
+    """Return the folders that every machine sees as they are here, read only.
 
-    They are mounted as they are: on an overlay, a file changed below is not always seen above.
+    These are the sources of mcloud that are no part of an installation (on an overlay, a file changed
+    below is not always seen above), and a Python that the machine's own file system does not show.
     """
     prefixes = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
     folders = [Path(entry).resolve() for entry in sys.path if entry]
-    return [
+    sources = {
         folder
         for folder in folders
         if any(folder.glob("mcloud*/")) and not any(folder.is_relative_to(prefix) for prefix in prefixes)
-    ]
+    }
+    return sorted(sources | {prefix for prefix in prefixes if _is_hidden(prefix)})
+
+
+def _is_hidden(folder: Path) -> bool:
+    covered = any(folder.is_relative_to(place) for place in ("/tmp", "/run", "/dev"))  # noqa: S108 - by a tmpfs
+    return covered or folder.stat().st_dev != Path("/").stat().st_dev
 
 
 def _write_identity(top: Path, layout: Layout, machine: MachineLayout) -> None:
@@ -110,6 +117,7 @@ def _write_identity(top: Path, layout: Layout, machine: MachineLayout) -> None:
         "etc/hostname": machine.name,
         "etc/hosts": "\n".join(hosts),
         "etc/fstab": "# a lab machine mounts nothing of its own",
+        "etc/tmpfiles.d/tmp.conf": "# /tmp is new in every boot, and sources may be mounted in it",
         "etc/profile.d/mcloud-lab.sh": f'PATH="{search_path()}"',
     }
     for path, text in contents.items():
