@@ -41,7 +41,7 @@ def _take(file: Path) -> int | None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         held = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except FileNotFoundError:  # the last command of another lab just removed the folder
+    except (FileNotFoundError, FileExistsError):  # another lab's last command removes the folder meanwhile
         return None
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
