@@ -53,7 +53,8 @@ class Forming:
     """Address to listen on, the machine's own if empty."""
     _hosting: Hosting = field(init=False)
     _meeting: Meeting = field(init=False)
-    _checks: tuple[Check, ...] = ()
+    checks: tuple[Check, ...] = ()
+    """What the checks found; empty for a run that goes on."""
     _cloud: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -110,7 +111,7 @@ class Forming:
         else:
             self._meeting.wait(lambda: self.ready(initiator), "the machines that are expected")
             inputs = self._new_inputs(initiator)
-            self._checks = self._preflight(inputs)
+            self.checks = self._preflight(inputs)
         self._hosting.inputs = inputs
         return inputs
 
@@ -183,7 +184,7 @@ class Forming:
         for node in inputs.joiners:
             guest = initiator.lobby.named(node.name)
             plans[node.name] = guest.outlook.lines if guest and guest.outlook else ()
-        self.operator.show_plans(plans, self._checks)
+        self.operator.show_plans(plans, self.checks)
         if self.order.purpose == "plan":
             initiator.part("planned", "only the plan was asked for")
             return False

@@ -88,6 +88,6 @@ def own_address(seen: Survey, wanted: str | None) -> str:
     if len(carrying) != 1:
         raise SettingsError(
             "it is not clear which address the machines shall talk to each other by",
-            hint=f"give --address with one of {', '.join(map(str, there)) or 'its addresses: it has none yet'}",
+            hint=f"give --address with one of its own: {', '.join(map(str, there)) or 'it has none yet'}",
         )
     return str(there[0])

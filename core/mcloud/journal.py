@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from mcloud.errors import McloudError, PluginError
+from mcloud.files import sync_folder
 from mcloud.secrets import Secrets
 
 Event = Literal[
@@ -45,7 +46,7 @@ class Journal:
         os.close(descriptor)
         journal = cls(path, (), secrets)
         journal.write("plan", **header)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return journal
 
     @classmethod
@@ -146,11 +147,3 @@ class Journal:
             self._kept.setdefault((key, line["name"]), line["value"])
         elif event == "applied":
             self._kept[key, "applied"] = line["value"]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -139,6 +139,8 @@ class Execution:
         try:
             what, offers = self._look_and_run(key, lane, step)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything; all of it is raised again in `run`
+            if isinstance(error, PluginError):
+                error.plugin = error.plugin or lane.plugin  # the host does not know whose step it serves
             self._note_failure(key, error, time.monotonic() - began)
             self._events.put(Settled(key, error=error))
         else:

@@ -38,7 +38,7 @@ _SUBJECT = re.compile(r"^(Input|String|Value|Tuple|List|Set|Dictionary|Data) sho
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A tree, and for each path inside it the path in the file it was written at."""
+    """A tree, and for each place inside it the place in the file it was written at."""
 
     tree: Any
     origins: Mapping[Place, Place] = field(default_factory=dict)
@@ -51,27 +51,27 @@ class Piece:
         return (*self.origins.get(known, ()), *at[len(known) :])
 
 
-def piece(tree: Any, path: Place) -> Piece:
-    """Return a tree that stands in the file at `path` as it is; null, as in `ovn:`, is an empty mapping."""
+def piece(tree: Any, place: Place) -> Piece:
+    """Return a tree that stands in the file at `place` as it is; null, as in `ovn:`, is an empty mapping."""
     tree = {} if tree is None else tree
-    return Piece(tree, {at: (*path, *at) for at in _paths(tree)})
+    return Piece(tree, {at: (*place, *at) for at in _places(tree)})
 
 
 def overlay(below: Piece, above: Piece, at: Place = ()) -> Piece:
     """Lay one piece over another, key by key; lists and single values are replaced."""
     low, high = below.tree, above.tree
     if not (isinstance(low, Mapping) and isinstance(high, Mapping)):
-        return Piece(high, {path: above.origin((*at, *path)) for path in _paths(high)})
+        return Piece(high, {place: above.origin((*at, *place)) for place in _places(high)})
     tree: dict[str, Any] = {}
     origins: dict[Place, Place] = {(): above.origin(at)}
     for key in (*low, *(key for key in high if key not in low)):
         inside = (*at, key)
         if key not in high:
-            laid = Piece(low[key], {path: below.origin((*inside, *path)) for path in _paths(low[key])})
+            laid = Piece(low[key], {place: below.origin((*inside, *place)) for place in _places(low[key])})
         else:
             laid = overlay(Piece(low.get(key), below.origins), Piece(high[key], above.origins), inside)
         tree[key] = laid.tree
-        origins |= {(key, *path): origin for path, origin in laid.origins.items()}
+        origins |= {(key, *place): origin for place, origin in laid.origins.items()}
     return Piece(tree, origins)
 
 
@@ -114,12 +114,12 @@ def words(mistake: Mapping[str, Any]) -> str:
     return _PLAIN_WORDS.get(kind, _SUBJECT.sub("should", message))
 
 
-def _paths(tree: Any) -> Iterator[Place]:
-    """Yield the path of every value in a tree, () for the tree itself."""
+def _places(tree: Any) -> Iterator[Place]:
+    """Yield the place of every value in a tree, () for the tree itself."""
     yield ()
     inside = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, list) else ()
     for key, value in inside:
-        yield from ((key, *path) for path in _paths(value))
+        yield from ((key, *place) for place in _places(value))
 
 
 def _unfinished(mistake: Mapping[str, Any]) -> bool:

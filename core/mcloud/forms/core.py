@@ -121,7 +121,8 @@ Name = Annotated[HostName, WrapValidator(_host_name)]
 """A `HostName` that is refused in plain words."""
 
 
-def _long_enough(code: SecretStr) -> SecretStr:
+def long_enough(code: SecretStr) -> SecretStr:
+    """Return a code as it is; raise ValueError for one that is too short to be one."""
     text = unicodedata.normalize("NFKC", code.get_secret_value()).lower()
     if len(re.sub(r"[\s-]+", " ", text).strip()) < SHORTEST_CODE:
         raise ValueError(f"is too short: at least {SHORTEST_CODE} characters (`mcloud code` makes one)")
@@ -160,7 +161,7 @@ class Meet(Settings):
         default=("static",), min_length=1, description="Plugins that find the initiator"
     )
     trust: str = Field(default="words", description="Plugin that proves both sides know the code")
-    code: Annotated[SecretStr, AfterValidator(_long_enough)] | None = Field(
+    code: Annotated[SecretStr, AfterValidator(long_enough)] | None = Field(
         default=None,
         description="What all machines know (`mcloud code` makes one); the file must then be 0600",
     )

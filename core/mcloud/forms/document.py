@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML, events
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -27,19 +27,29 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _LONGEST_NUMBER = 40
 
 
+class Fault(NamedTuple):
+    """What is wrong with the text at one place, in spite of which the rest can be read."""
+
+    place: Place
+    line: int
+    message: str
+    void: bool = False
+    """Nothing is known of what should be there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The tree, the line (from 1) of each value by path, and what is wrong with the text, by path."""
+    """The tree, the line (from 1) of each value by place, and what is wrong with the text."""
 
     tree: Any
     lines: dict[Place, int]
-    faults: tuple[tuple[Place, int, str], ...]
+    faults: tuple[Fault, ...]
 
-    def line(self, path: Place) -> int:
-        """Return the line of `path`, or of the closest value around it."""
-        while path and path not in self.lines:
-            path = path[:-1]
-        return self.lines.get(path, 1)
+    def line(self, place: Place) -> int:
+        """Return the line of `place`, or of the closest value around it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
 
 
 def scalar(text: str) -> str | int | float | bool | None:
@@ -86,7 +96,7 @@ class _Builder:
 
     events: Iterator[Any]
     lines: dict[Place, int] = field(default_factory=dict)
-    faults: list[tuple[Place, int, str]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
     def build(self) -> Document:
         tree: Any = None
@@ -102,40 +112,40 @@ class _Builder:
                 tree = self._value((), next(self.events))
         return Document(tree, self.lines, tuple(self.faults))
 
-    def _fault(self, path: Place, event: Any, message: str) -> None:
-        self.faults.append((path, event.start_mark.line + 1, message))
+    def _fault(self, place: Place, event: Any, message: str, *, void: bool = False) -> None:
+        self.faults.append(Fault(place, event.start_mark.line + 1, message, void))
 
-    def _value(self, path: Place, event: Any) -> Any:
-        self.lines.setdefault(path, event.start_mark.line + 1)
-        if len(path) > MAX_DEPTH:
+    def _value(self, place: Place, event: Any) -> Any:
+        self.lines.setdefault(place, event.start_mark.line + 1)
+        if len(place) > MAX_DEPTH:
             raise MarkedYAMLError(
                 problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark
             )
         if isinstance(event, events.AliasEvent):
-            self._fault(path, event, "aliases (*name) are not supported; write the value out")
+            self._fault(place, event, "aliases (*name) are not supported; write the value out", void=True)
             return None
         if event.anchor is not None:
-            self._fault(path, event, "anchors (&name) are not supported")
+            self._fault(place, event, "anchors (&name) are not supported")
         if event.tag is not None and event.tag != "!":
-            self._fault(path, event, "tags (!name) are not supported")
+            self._fault(place, event, "tags (!name) are not supported")
         if isinstance(event, events.MappingStartEvent):
-            return self._mapping(path)
+            return self._mapping(place)
         if isinstance(event, events.SequenceStartEvent):
-            return self._sequence(path)
+            return self._sequence(place)
         return scalar(event.value) if event.implicit[0] else event.value
 
-    def _sequence(self, path: Place) -> list[Any]:
+    def _sequence(self, place: Place) -> list[Any]:
         items: list[Any] = []
         while not isinstance(event := next(self.events), events.SequenceEndEvent):
-            items.append(self._value((*path, len(items)), event))
+            items.append(self._value((*place, len(items)), event))
         return items
 
-    def _mapping(self, path: Place) -> dict[str, Any]:
+    def _mapping(self, place: Place) -> dict[str, Any]:
         items: dict[str, Any] = {}
         while not isinstance(event := next(self.events), events.MappingEndEvent):
             if not isinstance(event, events.ScalarEvent):
                 raise MarkedYAMLError(problem="a key must be plain text", problem_mark=event.start_mark)
-            key, below = event.value, (*path, event.value)
+            key, below = event.value, (*place, event.value)
             if key in items:
                 first = self.lines[below]
                 self._fault(below, event, f"a second time in the same mapping; the first is in line {first}")

@@ -90,7 +90,7 @@ class _Reading:
     def _mapping(self, at: Place, tree: Any) -> dict[str, Any]:
         """Return a mapping of the file; an empty one where there is nothing or something else."""
         if tree is not None and not isinstance(tree, dict):
-            self.problems.add(at, "should be a mapping (key: value)")
+            self.problems.add(at, "should be a mapping (key: value)", void=True)
         return tree if isinstance(tree, dict) else {}
 
     def _check_top(self) -> None:
@@ -157,7 +157,7 @@ class _Reading:
         self, cloud: Cloud | None, meet: Meet | None, machines: Mapping[str, Machine | None]
     ) -> None:
         """Note what is right by itself and wrong together."""
-        if cloud and cloud.initiator not in machines:
+        if cloud and machines and cloud.initiator not in machines:
             message = "is none of the machines" + did_you_mean(cloud.initiator, machines)
             self.problems.add(("cloud", "initiator"), message)
         owners: dict[Any, str] = {}

@@ -97,22 +97,18 @@ def _part(defs: dict[str, Any], name: str) -> str:
     """
     part = f"{name}Part"
     if part not in defs:
-        defs[part] = {}
-        whole = {key: value for key, value in defs[name].items() if key != "required"}
-        defs[part] = whole | {
-            "properties": {k: _loose(defs, v) for k, v in whole.get("properties", {}).items()}
-        }
+        defs[part] = {}  # where a model holds itself
+        defs[part] = _loose(defs, defs[name])
     return part
 
 
-def _loose(defs: dict[str, Any], field: Any) -> Any:
-    """Return a field's schema with parts for models; lists are replaced as a whole and stay as they are."""
-    if not isinstance(field, dict):
-        return field
-    if "$ref" in field:
-        name = field["$ref"].removeprefix(_REF)
-        return field | {"$ref": _REF + _part(defs, name)} if "properties" in defs[name] else field
-    return {
-        key: [_loose(defs, way) for way in value] if key in {"anyOf", "oneOf"} else value
-        for key, value in field.items()
-    }
+def _loose(defs: dict[str, Any], whole: Any) -> Any:
+    """Return a schema that requires nothing; lists are replaced as a whole and stay as they are."""
+    if "$ref" in whole:
+        return whole | {"$ref": _REF + _part(defs, whole["$ref"].removeprefix(_REF))}
+    loose = {key: value for key, value in whole.items() if key != "required"}
+    if "properties" in whole:
+        loose["properties"] = {key: _loose(defs, value) for key, value in whole["properties"].items()}
+    if "anyOf" in whole:
+        loose["anyOf"] = [_loose(defs, way) for way in whole["anyOf"]]
+    return loose

@@ -15,10 +15,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def dotted(path: Place) -> str:
-    """Return a path as people write it: `ceph.disks[0].path`; bounded, without control characters."""
+def dotted(place: Place) -> str:
+    """Return a place in the file as people write it: `ceph.disks[0].place`; bounded, without control characters."""
     text = ""
-    for part in path:
+    for part in place:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
@@ -35,18 +35,23 @@ class Problems:
         self.name = name
         self._document = document
         self._rows: dict[tuple[int, str], list[str]] = {}
-        # What is broken as text says nothing more as a value.
-        self._broken = {path for path, _, _ in document.faults}
-        for path, line, message in document.faults:
-            self._rows.setdefault((line, dotted(path)), []).append(message)
+        self._broken = {fault.place for fault in document.faults}
+        self._void = {fault.place for fault in document.faults if fault.void}
+        for fault in document.faults:
+            self._rows.setdefault((fault.line, dotted(fault.place)), []).append(fault.message)
 
-    def add(self, path: Place, message: str) -> None:
-        """Note what is wrong at `path`; the same said twice is said once."""
-        if path in self._broken:
+    def add(self, place: Place, message: str, *, void: bool = False) -> None:
+        """Note what is wrong at a place; the same said twice is said once.
+
+        Of what is broken as text nothing more is said, nor of anything inside a place that is `void`.
+        """
+        if place in self._broken or any(place[:end] in self._void for end in range(len(place) + 1)):
             return
-        said = self._rows.setdefault((self._document.line(path), dotted(path)), [])
+        said = self._rows.setdefault((self._document.line(place), dotted(place)), [])
         if message not in said:
             said.append(message)
+        if void:
+            self._void.add(place)
 
     def __bool__(self) -> bool:
         return bool(self._rows)

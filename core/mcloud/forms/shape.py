@@ -50,7 +50,7 @@ def fields(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
 
 
 def candidates(model: type[BaseModel], at: Place) -> list[str]:
-    """Return the keys that `model` knows at a path inside it."""
+    """Return the keys that `model` knows at a place inside it."""
     found = [model]
     for part in at:
         if isinstance(part, str):
@@ -60,7 +60,7 @@ def candidates(model: type[BaseModel], at: Place) -> list[str]:
 
 
 def secrets_given(model: type[BaseModel], tree: Any, at: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Yield path and text of what stands in `tree`, not yet validated, where `model` has a secret."""
+    """Yield place and text of what stands in `tree`, not yet validated, where `model` has a secret."""
     if isinstance(tree, Mapping):
         for key, info in fields(model).items():
             if key in tree:

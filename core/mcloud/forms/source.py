@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from mcloud.errors import SettingsError
+from mcloud.forms.core import long_enough
 from mcloud.forms.document import MAX_BYTES, not_yaml
 from mcloud.forms.file import read
 from mcloud.forms.preseed import Preseed
@@ -47,7 +48,10 @@ def read_code_file(path: Path) -> SecretStr:
     code = _decoded(content, str(path)).strip()
     if not code or "\n" in code:
         raise SettingsError(f"{path} should hold one line, the code", hint="`mcloud code` makes one")
-    return SecretStr(code)
+    try:
+        return long_enough(SecretStr(code))
+    except ValueError as error:
+        raise SettingsError(f"the code in {path} {error}", hint="`mcloud code` makes one") from None
 
 
 def check_file_mode(path: Path, status: os.stat_result) -> None:

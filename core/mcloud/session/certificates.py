@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
@@ -31,7 +32,7 @@ class Credentials:
     @cached_property
     def der(self) -> bytes:
         """Return the certificate as it is seen in TLS."""
-        return _der(self.certificate)
+        return der_of(self.certificate)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -88,7 +89,7 @@ def load(*, certificate_path: Path, key_path: Path) -> Credentials | None:
         key_pem = key_path.read_text(encoding="ascii")
         certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
         key = serialization.load_pem_private_key(key_pem.encode(), password=None)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise McloudError(
             f"this machine's key or certificate cannot be read: {type(error).__name__}", hint=hint
         ) from None
@@ -99,7 +100,7 @@ def load(*, certificate_path: Path, key_path: Path) -> Credentials | None:
 
 def fingerprint(certificate: str | bytes) -> str:
     """Return SHA-256 of a certificate (PEM text or DER bytes), 64 hexadecimal characters."""
-    der = _der(certificate) if isinstance(certificate, str) else certificate
+    der = der_of(certificate) if isinstance(certificate, str) else certificate
     return hashlib.sha256(der).hexdigest()
 
 
@@ -120,14 +121,15 @@ def vetted(certificate: str) -> str:
         (only,) = found
         key = only.public_key()
         constraints = only.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension):
         raise ProtocolError("the other side's certificate cannot be read") from None
     if constraints.ca or not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
         raise ProtocolError("the other side's certificate is not one that mcloud makes")
     return fingerprint(only.public_bytes(serialization.Encoding.DER))
 
 
-def _der(pem: str) -> bytes:
+def der_of(pem: str) -> bytes:
+    """Return the one certificate in a PEM text as it is seen in TLS; `ProtocolError` if there is none."""
     try:
         certificate = x509.load_pem_x509_certificate(pem.encode())
     except ValueError:

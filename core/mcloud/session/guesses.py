@@ -144,7 +144,8 @@ class GuessBook:
         new_code = None
         with self._changed:
             attempt.booked = True
-            self._booked += 1
+            # An exchange that began under the old words says nothing about those in force.
+            self._booked += attempt.code is self._code
             self._sources[attempt.source] += 1
             self._release(attempt)
             if self._renew is not None and self._booked >= NEW_WORDS_AFTER:
@@ -162,7 +163,6 @@ class GuessBook:
                 self._rate.give_back()
             if attempt.booked and proven:
                 self._sources[attempt.source] -= 1
-                # A guess at words that are no longer in force is not in this count any more.
                 if attempt.code is self._code:
                     self._booked = max(0, self._booked - 1)
             self._forget_some()

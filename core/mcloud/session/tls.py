@@ -4,7 +4,7 @@ import os
 import ssl
 from collections.abc import Iterable
 
-from mcloud.session.certificates import Credentials
+from mcloud.session.certificates import Credentials, der_of
 
 _NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL: fresh machines have wrong clocks."""
@@ -22,7 +22,8 @@ def server_context(credentials: Credentials, pinned: Iterable[str], *, strangers
     context.num_tickets = 0
     context.verify_mode = ssl.CERT_OPTIONAL if strangers else ssl.CERT_REQUIRED
     context.verify_flags |= _NO_CHECK_TIME
-    if store := "".join(pinned):
+    # As DER: OpenSSL would find certificates in a text from elsewhere that nobody has looked at.
+    if store := b"".join(der_of(pem) for pem in pinned):
         context.load_verify_locations(cadata=store)
     return context
 

@@ -33,7 +33,7 @@ class ConnectionLost(McloudError):  # noqa: N818 - an outcome, not a fault of an
         self.reason = printable(reason)
 
 
-class Silence(ConnectionLost, TimeoutError):
+class Silence(ConnectionLost, TimeoutError):  # noqa: N818 - an outcome, like its base
     """Nothing was said in time; the connection is there, but who needed the answer has lost it."""
 
 

@@ -1,0 +1,80 @@
+"""What the commands that form or join a cloud have in common."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import click
+
+from mcloud.cli.screen import Screen
+from mcloud.errors import McloudError, SettingsError
+from mcloud.here import Here
+from mcloud.localhost import LocalHost
+from mcloud.packages import install, install_line, missing
+from mcloud.plugins import Plugins
+from mcloud.secrets import Secrets
+
+Command = Callable[..., None]
+
+
+def shown(function: Command) -> Command:
+    """Give a command `--json` and `--plain`, a `Screen` as its first argument, and errors shown on it."""
+
+    @click.option("--json", "json_lines", is_flag=True, help="One JSON object a line, for programs.")
+    @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
+    @click.option("--yes", is_flag=True, help="Do not ask before something is destroyed.")
+    @wraps(function)
+    def with_screen(*, json_lines: bool, plain: bool, yes: bool, **arguments: Any) -> None:
+        screen = Screen(Secrets(), json_lines=json_lines, plain=plain, yes=yes)
+        try:
+            function(screen, **arguments)
+        except McloudError as error:
+            screen.error(error)
+            sys.exit(error.exit_code)
+
+    return with_screen
+
+
+def with_plugins(function: Command) -> Command:
+    """Give a command `--without`."""
+    return click.option("--without", multiple=True, metavar="NAME", help="Leave a plugin out.")(function)
+
+
+@contextmanager
+def this_machine(screen: Screen, command: str, without: Sequence[str] = ()) -> Iterator[Here]:
+    """Lock this machine for one command and give what the command works with. Raises McloudError."""
+    if os.geteuid() != 0:
+        raise McloudError("mcloud changes this machine and must be run as root", hint="try it with sudo")
+    here = Here(plugins=Plugins.load(without=without), host=LocalHost(screen.known), known=screen.known)
+    with here.state.lock(command):
+        yield here
+
+
+def need_packages(here: Here, services: Sequence[str], screen: Screen, *, may_install: bool) -> None:
+    """See that the packages of the services are installed; install them if that was asked for."""
+    manifests = {name: here.plugins.manifests[name] for name in services}
+    lacking = missing(here.host, manifests)
+    packages = sorted({package for names in lacking.values() for package in names})
+    if not packages:
+        return
+    if may_install:
+        install(here.host, packages, screen.notice)
+        return
+    raise SettingsError(
+        "packages are missing on this machine; nothing was changed",
+        problems=[f"{name} needs {', '.join(names)}" for name, names in sorted(lacking.items())],
+        hint=f"{install_line(packages)}   (or add --install)",
+    )
+
+
+def refuse_second_cloud(here: Here) -> None:
+    """Raise SettingsError if this machine is in a cloud already."""
+    record = here.state.read_cloud()
+    if record is not None:
+        raise SettingsError(
+            f"this machine is in the cloud {record.get('name', '?')} already",
+            hint="`mcloud undo` takes back what formed it here",
+        )

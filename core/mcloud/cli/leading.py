@@ -1,0 +1,59 @@
+"""The initiator's side of `init`, `preseed` and `plan`, from an order to the tables at the end."""
+
+import time
+from collections.abc import Callable
+
+from mcloud.cli.common import refuse_second_cloud
+from mcloud.cli.result import show_result
+from mcloud.cli.screen import Screen
+from mcloud.errors import McloudError
+from mcloud.forming import Forming
+from mcloud.here import Here
+from mcloud.joining import ended
+from mcloud.journal import Journal
+from mcloud.model import Role
+from mcloud.order import Order
+from mcloud.session.initiator import Initiator
+
+
+def lead(
+    screen: Screen, here: Here, order: Order, *, address: str, ready: Callable[[Initiator], bool]
+) -> None:
+    """Form the cloud that was ordered, or go on with the unfinished run of the same order."""
+    began = time.monotonic()
+    journal = _unfinished(here, order)
+    if journal is None:
+        refuse_second_cloud(here)
+    else:
+        screen.notice(f"going on with run {journal.header['run']}")
+    credentials = here.credentials()
+    forming = Forming(
+        plugins=here.plugins,
+        host=here.host,
+        state=here.state,
+        known=here.known,
+        credentials=credentials,
+        node=here.describe(address, order.services, fingerprint=credentials.fingerprint, founder=True),
+        order=order,
+        operator=screen,
+        watch=screen.happened,
+        ready=ready,
+        journal=journal,
+    )
+    with screen.running():
+        cloud = forming.form()
+    if cloud:
+        show_result(screen, here, cloud, forming.checks, time.monotonic() - began)
+
+
+def _unfinished(here: Here, order: Order) -> Journal | None:
+    """Return the unfinished run of the same order. Raises McloudError if there is one of another."""
+    entry = here.state.unfinished(lambda path: ended(Journal.open(path, here.known)))
+    if entry is None or order.purpose == "plan":
+        return None
+    if entry.role is not Role.INITIATOR or entry.digest != order.digest:
+        raise McloudError(
+            f"run {entry.id} of `mcloud {entry.command}` is not finished here, and this is another order",
+            hint="go on with that one by its own command and settings, or take it back with `mcloud undo`",
+        )
+    return Journal.open(here.state.journal_path(entry.id), here.known)

@@ -1,0 +1,98 @@
+"""`mcloud preseed FILE` and `mcloud plan FILE`: the same file on every machine, each finds its own part."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+from pydantic import SecretStr
+
+from mcloud.cli.attend import attend
+from mcloud.cli.common import need_packages, shown, this_machine, with_plugins
+from mcloud.cli.leading import lead
+from mcloud.cli.screen import Screen
+from mcloud.errors import SettingsError, TrustError
+from mcloud.forms import Preseed, public, read_file
+from mcloud.here import Here
+from mcloud.order import code_of, order_of
+from mcloud.session.initiator import Initiator
+
+Purpose = Literal["run", "plan"]
+
+
+@click.command()
+@click.argument("file")
+@click.option("--install", is_flag=True, help="Install missing packages first (not undone by `undo`).")
+@with_plugins
+@shown
+def preseed(screen: Screen, file: str, install: bool, without: tuple[str, ...]) -> None:
+    """Form or join the cloud that FILE describes (- for standard input); `mcloud example` prints one.
+
+    The file's word is final: what it says may be wiped is wiped without a question.
+    """
+    screen.yes = True
+    _follow(screen, file, install, without, "run")
+
+
+@click.command()
+@click.argument("file")
+@with_plugins
+@shown
+def plan(screen: Screen, file: str, without: tuple[str, ...]) -> None:
+    """Show what `mcloud preseed FILE` would do, and change nothing; typed on every machine."""
+    _follow(screen, file, False, without, "plan")  # noqa: FBT003 - install nothing for a plan
+
+
+def _follow(screen: Screen, file: str, install: bool, without: tuple[str, ...], purpose: Purpose) -> None:
+    with this_machine(screen, "preseed", without) as here:
+        path = None if file == "-" else Path(file)
+        read = read_file(path, here.plugins.manifests, services=here.plugins.services)
+        here.plugins.require((*read.services, *read.meet.discovery, read.meet.trust))
+        own = read.machine(here.host.name)
+        if own is None:
+            raise SettingsError(
+                f"the file does not name this machine, {here.host.name}",
+                hint=f"it names {', '.join(machine.name for machine in read.machines)}; `hostname` sets the name",
+            )
+        need_packages(here, read.services, screen, may_install=install)
+        if own.name == read.cloud.initiator:
+            _lead(screen, here, read, str(own.address), purpose)
+        else:
+            _attend(screen, here, read, str(own.address), purpose)
+
+
+def _lead(screen: Screen, here: Here, read: Preseed, address: str, purpose: Purpose) -> None:
+    order = order_of(read, command="preseed", purpose=purpose)
+    for fields in order.secrets.values():
+        for secret in fields.values():
+            here.known.add(secret)
+    expected = {machine.name for machine in read.machines} - {here.host.name}
+
+    def ready(initiator: Initiator) -> bool:
+        return expected <= {guest.name for guest in initiator.lobby.here()}
+
+    lead(screen, here, order, address=address, ready=ready)
+
+
+def _attend(screen: Screen, here: Here, read: Preseed, address: str, purpose: Purpose) -> None:
+    code = code_of(read)
+    initiator = read.machine(read.cloud.initiator)
+    where = read.meet.initiator_address or (initiator and initiator.address)
+
+    def ask(why: str) -> SecretStr:
+        if why or code is None:
+            raise TrustError(why or "the file has no code", hint="give every machine the same file")
+        return code
+
+    attend(
+        screen,
+        here,
+        command="preseed",
+        address=address,
+        services=read.services,
+        discovery=read.meet.discovery,
+        initiators=((str(where), read.meet.port),),
+        patience=read.meet.patience.total_seconds(),
+        ask_code=ask,
+        given=public(read),
+        purpose=purpose,
+    )

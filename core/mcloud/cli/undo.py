@@ -1,0 +1,69 @@
+"""`mcloud undo`: take back, on this machine, what the latest run changed."""
+
+import sys
+
+import click
+
+from mcloud.cli.common import shown, this_machine
+from mcloud.cli.screen import Screen
+from mcloud.cloud import plan_for
+from mcloud.context import Surroundings
+from mcloud.errors import McloudError, SettingsError
+from mcloud.here import Here
+from mcloud.inputs import Inputs
+from mcloud.journal import Journal
+from mcloud.plan import Plan
+from mcloud.record import record_step, unknown_yet
+from mcloud.undo import Undone, to_undo
+from mcloud.undo import undo as take_back
+
+
+@click.command()
+@shown
+def undo(screen: Screen) -> None:
+    """Take back what the latest run did on this machine; what was there before it is left alone.
+
+    Works with all other machines dead. To take a whole cloud back, type it on each machine.
+    """
+    with this_machine(screen, "undo") as here:
+        journal = _latest(here)
+        inputs = Inputs.model_validate(journal.inputs)
+        machine = str(journal.header["machine"])
+        here.plugins.require(inputs.services)
+        plan = plan_for(here.plugins, inputs, machine, record_step(here.state, inputs.run, unknown_yet))
+        if not _confirmed(screen, plan, journal):
+            raise McloudError("not confirmed; nothing was changed")
+        around = Surroundings(host=here.host, plan=plan, journal=journal)
+        with screen.running():
+            undone = take_back(around, watch=screen.happened)
+        if journal.has("reverted"):
+            here.state.forget(inputs.run)
+        _tell(screen, undone)
+
+
+def _latest(here: Here) -> Journal:
+    """Return the latest run that can be taken back."""
+    for entry in reversed(here.state.runs()):
+        path = here.state.journal_path(entry.id)
+        if path.exists():
+            journal = Journal.open(path, here.known)
+            if not journal.has("reverted"):
+                return journal
+    raise SettingsError("there is no run to undo on this machine")
+
+
+def _confirmed(screen: Screen, plan: Plan, journal: Journal) -> bool:
+    steps = to_undo(plan, journal)
+    for key, _lane, step in steps:
+        for loss in step.loses:
+            screen.say(f"{key} loses: {loss}", type="loses", step=key, what=loss)
+    return screen.confirm([loss for _key, _lane, step in steps for loss in step.loses])
+
+
+def _tell(screen: Screen, undone: Undone) -> None:
+    for key, reason in undone.left.items():
+        screen.say(f"LEFT  {key}: {reason}", type="left", step=key, reason=reason)
+    count = len(undone.taken_back)
+    screen.say(f"{count} steps taken back, {len(undone.left)} left", type="undone", taken_back=count)
+    if undone.left:
+        sys.exit(1)
