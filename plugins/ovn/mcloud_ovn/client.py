@@ -34,6 +34,11 @@ class Database:
         return f"/run/ovn/ovn{self.short}_db.ctl"
 
     @property
+    def socket(self) -> str:
+        """Where its server is reached on this machine."""
+        return f"unix:/run/ovn/ovn{self.short}_db.sock"
+
+    @property
     def unit(self) -> str:
         """The systemd unit of its server."""
         return f"ovn-ovsdb-server-{self.short}.service"

@@ -1,6 +1,6 @@
 """Steps for the two databases, each a raft of its servers over TLS, and for northd beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -48,17 +48,26 @@ def northd_parameters(servers: Sequence[Node]) -> str:
     return " ".join(f"--ovn{database.short}-db={remotes(servers, database)}" for database in DATABASES) + "\n"
 
 
-def drop_in(node: Node, database: Database) -> tuple[str, str]:
-    """Return path and content of what makes a server listen for clients, on the machine's address only.
+def drop_ins(node: Node) -> Mapping[str, str]:
+    """Return what is added to systemd's units, by path.
 
-    A `Connection` row in the database would be shared by all servers, so it could name no address.
+    The servers listen for clients on the machine's address only (a `Connection` row in the database
+    would be shared by all servers, so it could name no address). northd waits for the rafts: at its
+    start it tries each server once without a pause, but between later tries up to eight seconds.
     """
-    listen = f"--remote=pssl:{database.port}:{bracketed(node.address)}"
-    return f"/etc/systemd/system/{database.unit}.d/mcloud.conf", (
-        "[Unit]\nWants=network-online.target\nAfter=network-online.target\n\n"
-        "[Service]\nExecStart=\n"
-        f"ExecStart=/usr/share/ovn/scripts/ovn-ctl run_{database.short}_ovsdb $OVN_CTL_OPTS -- {listen}\n"
-    )
+    texts = {}
+    waits = ["[Service]"]
+    for database in DATABASES:
+        listen = f"--remote=pssl:{database.port}:{bracketed(node.address)}"
+        texts[_drop_in(database.unit)] = (
+            "[Unit]\nWants=network-online.target\nAfter=network-online.target\n\n"
+            "[Service]\nExecStart=\n"
+            f"ExecStart=/usr/share/ovn/scripts/ovn-ctl run_{database.short}_ovsdb $OVN_CTL_OPTS -- {listen}\n"
+        )
+        waits += [
+            f"ExecStartPre=-ovsdb-client --timeout=20 wait {database.socket} {database.schema} connected"
+        ]
+    return {**texts, _drop_in(NORTHD): "\n".join([*waits, ""])}
 
 
 def serve(node: Node, *, peer: Node | None) -> Step:
@@ -99,6 +108,10 @@ def northd_runs(host: Host, parameters: str) -> bool:
     return set(parameters.split()) <= set(command)
 
 
+def _drop_in(unit: str) -> str:
+    return f"/etc/systemd/system/{unit}.d/mcloud.conf"
+
+
 def _tls(prefix: str) -> list[str]:
     return [f"{prefix}-key={KEY}", f"{prefix}-cert={CERTIFICATE}", f"{prefix}-ca-cert={AUTHORITY}"]
 
@@ -112,7 +125,8 @@ def _serve(node: Node, options: str, ctx: StepContext) -> None:
         for database in DATABASES:
             if not is_clustered(host, database):
                 _remove_file(ctx, database)
-            host.write(*drop_in(node, database))
+        for path, text in drop_ins(node).items():
+            host.write(path, text)
         host.write(CENTRAL_DEFAULTS, options)
     systemctl(host, "daemon-reload")
     ensure_enabled(host, CENTRAL)
@@ -148,7 +162,8 @@ def stop_databases(ctx: StepContext) -> None:
     systemctl(host, "stop", *UNITS)
     for database in DATABASES:
         _remove_file(ctx, database)
-        host.write(f"/etc/systemd/system/{database.unit}.d/mcloud.conf", None)
+    for unit in (NB.unit, SB.unit, NORTHD):
+        host.write(_drop_in(unit), None)
     systemctl(host, "daemon-reload")
 
 

@@ -62,7 +62,7 @@ def issue_token(node: Node, nodes: Sequence[Node]) -> Iterator[Step]:
 def join(node: Node, nodes: Sequence[Node], node_settings: Machines) -> Iterator[Step]:
     """Get a certificate, run a server where the roster wants one, and take part in networks."""
     founder, serves = nodes[0], roles.is_server(node, nodes)
-    # Only servers that listen by then: northd or a controller that meets another waits a second and more.
+    # Only servers that listen by then: who meets another first waits a second and more.
     listening = [founder, node] if serves and not node.founder else [founder]
     address = roles.tunnel_address(node, node_settings)
     if not node.founder:
@@ -74,7 +74,8 @@ def join(node: Node, nodes: Sequence[Node], node_settings: Machines) -> Iterator
         if serves:
             yield databases.serve(node, peer=founder)
     if serves:
-        yield databases.start_northd(listening)
+        # A joiner's only stands by, and may learn of all servers at once.
+        yield databases.start_northd([founder] if node.founder else roles.servers(nodes))
     yield chassis.take_part(tunnel_address=address, userspace=roles.userspace(node), servers=listening)
 
 
