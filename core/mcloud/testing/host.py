@@ -1,0 +1,204 @@
+"""FakeHost: a machine that exists in memory only, with the manners of the real one."""
+
+import io
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import requests
+from pydantic import SecretBytes, SecretStr
+from requests.adapters import BaseAdapter
+
+from mcloud.commands import ended_badly, not_there
+from mcloud.errors import PluginError, ServiceError
+from mcloud.host import FileStat, Result
+from mcloud.secrets import Secrets
+
+
+class Call(tuple[str, ...]):
+    """One command that was run: a tuple of its words, with what it was given beside them."""
+
+    stdin: str
+    env: Mapping[str, str]
+
+    def __new__(cls, argv: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None = None) -> Self:
+        """Keep the words and what came on standard input."""
+        made = super().__new__(cls, argv)
+        made.stdin = stdin
+        made.env = dict(env or {})
+        return made
+
+
+Answer = Callable[[Call], Result | str | None]
+"""What a command says: a Result, its standard output (status 0), or None: there is no such program."""
+
+SocketAnswer = Callable[[requests.PreparedRequest], tuple[int, Any]]
+"""What a service says on its socket: a status and what becomes JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeFile:
+    """One file (or device, socket, folder) of a FakeHost."""
+
+    content: bytes = b""
+    mode: int = 0o644
+    owner: str = "root:root"
+    kind: Literal["file", "folder", "block", "socket", "other"] = "file"
+
+
+class PowerLost(BaseException):
+    """The machine is off: nothing that was begun comes to its end. No Exception: nobody may catch it."""
+
+
+@dataclass
+class FakeHost:
+    """A machine whose commands are answered by a function and whose files are in memory.
+
+    As `LocalHost` does, it refuses secrets in arguments, variables and open files, and a command
+    that nobody answers is a program that is not installed.
+    """
+
+    answer: Answer = lambda _argv: None
+    name: str = "n1"
+    files: dict[str, FakeFile] = field(default_factory=dict)
+    sockets: Mapping[str, SocketAnswer] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
+    calls: list[Call] = field(default_factory=list)
+    off: bool = False
+    """Set it to cut the power: whatever is asked of the machine ends the thread that asks."""
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str | bytes | None = None,
+        check: bool = True,
+        seconds: float = 60,
+        env: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Answer a command, as `Host.run` says; `seconds` are not waited for."""
+        self._powered()
+        if seconds <= 0:
+            raise PluginError(f"{argv[0]} is given no time", plugin="", hint="`seconds` is above 0")
+        for word in (*argv, *(env or {}), *(env or {}).values()):
+            self._refuse_secret(word, argv)
+        text = stdin.decode("utf-8", "replace") if isinstance(stdin, bytes) else stdin or ""
+        call = Call(argv, stdin=text, env=env)
+        with self._lock:
+            self.calls.append(call)
+        said = self.answer(call)
+        self._powered()
+        if said is None:
+            raise not_there(argv)
+        result = Result(0, said, "") if isinstance(said, str) else said
+        if check and not result.ok:
+            raise ended_badly(argv, result, secrets=self.secrets)
+        return result
+
+    def read(self, path: str) -> str | None:
+        """Return a text file's content, as `Host.read` says."""
+        self._powered()
+        file = self.files.get(_absolute(path))
+        if file is None:
+            return None
+        if file.kind == "folder":
+            raise ServiceError(f"cannot read {path}: Is a directory")
+        try:
+            return file.content.decode()
+        except UnicodeDecodeError:
+            raise ServiceError(f"cannot read {path}: it is not UTF-8 text") from None
+
+    def write(
+        self, path: str, content: str | bytes | None, *, mode: int = 0o644, owner: str | None = None
+    ) -> None:
+        """Write or remove a file, as `Host.write` says."""
+        self._powered()
+        if content is not None and mode & 0o077 and self.secrets.found_in(content):
+            raise PluginError(
+                f"{path} would hold a secret, with mode {mode:04o}",
+                plugin="",
+                hint="a file with a secret in it gets mode=0o600",
+            )
+        with self._lock:
+            if content is None:
+                self.files.pop(_absolute(path), None)
+                return
+            data = content.encode() if isinstance(content, str) else content
+            whole = owner if owner and ":" in owner else f"{owner}:{owner}" if owner else "root:root"
+            self.files[_absolute(path)] = FakeFile(content=data, mode=mode, owner=whole)
+
+    def stat(self, path: str) -> FileStat | None:
+        """Return what is at a path, as `Host.stat` says; folders are where files are in them."""
+        self._powered()
+        file = self.files.get(_absolute(path))
+        if file is None and self.list(path):
+            file = FakeFile(kind="folder", mode=0o755)
+        if file is None:
+            return None
+        owner = 0 if file.owner == "root:root" else 1000
+        return FileStat(kind=file.kind, mode=file.mode, uid=owner, gid=owner, size=len(file.content))
+
+    def list(self, path: str) -> Sequence[str]:
+        """Return the sorted names in a folder, as `Host.list` says."""
+        self._powered()
+        prefix = _absolute(path).rstrip("/") + "/"
+        with self._lock:
+            inside = [name.removeprefix(prefix) for name in self.files if name.startswith(prefix)]
+        return sorted({name.partition("/")[0] for name in inside})
+
+    def http(self, socket_path: str) -> requests.Session:
+        """Return a session that the answer function of this socket answers."""
+        self._powered()
+        session = requests.Session()
+        session.trust_env = False
+        session.adapters.clear()
+        session.mount("http://localhost/", _FakeSocket(self, socket_path))
+        return session
+
+    def switch_on(self) -> None:
+        """Give the machine its power back."""
+        self.off = False
+
+    def _powered(self) -> None:
+        if self.off:
+            raise PowerLost
+
+    def _refuse_secret(self, word: object, argv: Sequence[str]) -> None:
+        if isinstance(word, SecretStr | SecretBytes) or self.secrets.found_in(str(word)):
+            raise PluginError(
+                f"a secret in the arguments or variables of {self.secrets.mask(str(argv[0]))}",
+                plugin="",
+                hint="any local user can read them there: give it by stdin, or in a file with mode=0o600",
+            )
+
+
+class _FakeSocket(BaseAdapter):
+    def __init__(self, host: FakeHost, path: str) -> None:
+        super().__init__()
+        self._host = host
+        self._path = path
+
+    def send(self, request: requests.PreparedRequest, **_options: Any) -> requests.Response:
+        """Answer one request."""
+        self._host._powered()  # noqa: SLF001 - one thing in two classes
+        answer = self._host.sockets.get(self._path)
+        if answer is None:
+            raise requests.ConnectionError(f"nobody listens at {self._path}", request=request)
+        status, said = answer(request)
+        response = requests.Response()
+        response.status_code, response.url, response.request = status, str(request.url), request
+        response.encoding = "utf-8"
+        response.raw = io.BytesIO(said if isinstance(said, bytes) else json.dumps(said).encode())
+        return response
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/"):
+        raise ServiceError(f"{path} is no absolute path")
+    return path
