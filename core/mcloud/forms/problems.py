@@ -16,7 +16,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def dotted(place: Place) -> str:
-    """Return a place in the file as people write it: `ceph.disks[0].place`; bounded, without control characters."""
+    """Return a place as people write it, `ceph.disks[0].path`; bounded, without control characters."""
     text = ""
     for part in place:
         if isinstance(part, int):

@@ -40,6 +40,7 @@ def yaml(tree: Any, *, flow_from: int | None = None) -> str:
     """Return plain data as YAML; lists of scalars, and all that is `flow_from` levels in, on one line."""
     writer = YAML()
     writer.width = _UNBROKEN
+    writer.brace_single_entry_mapping_in_flow_sequence = True
     writer.indent(mapping=2, sequence=4, offset=2)
     text = StringIO()
     writer.dump(_node(tree, flow_from), text)
@@ -50,17 +51,22 @@ def _tree(preseed: Preseed, *, show_secrets: bool | None, only_set: bool) -> dic
     def data(settings: Any) -> dict[str, Any]:
         return plain(settings, show_secrets=show_secrets, only_set=only_set)
 
-    tree: dict[str, Any] = {"mcloud": FORMAT, "cloud": data(preseed.cloud)}
-    sections = {"meet": data(preseed.meet)}
-    sections |= {plugin: data(settings) for plugin, settings in preseed.plugin_settings.items()}
-    tree |= {name: section for name, section in sections.items() if section}
-    tree |= {service: {} for service in preseed.services if service not in tree}
-    tree["machines"] = {}
+    meet = data(preseed.meet)
+    wide = {service: dict[str, Any]() for service in preseed.services}
+    wide |= {plugin: data(settings) for plugin, settings in preseed.plugin_settings.items()}
+    single = sorted(preseed.plugin_node_settings.items())
+    machines: dict[str, Any] = {}
     for machine in preseed.machines:
-        body = {"address": str(machine.address)}
-        own = {name: data(each[machine.name]) for name, each in preseed.plugin_node_settings.items()}
-        tree["machines"][machine.name] = body | {name: section for name, section in own.items() if section}
-    return tree
+        own = {plugin: data(settings[machine.name]) for plugin, settings in single}
+        said = {plugin: section for plugin, section in own.items() if section}
+        machines[machine.name] = {"address": str(machine.address)} | said
+    return {
+        "mcloud": FORMAT,
+        "cloud": data(preseed.cloud),
+        **({"meet": meet} if meet else {}),
+        **{name: wide[name] for name in sorted(wide) if wide[name] or name in preseed.services},
+        "machines": machines,
+    }
 
 
 def _node(value: Any, flow_from: int | None) -> Any:
