@@ -9,7 +9,7 @@ from mcloud.errors import McloudError, SettingsError
 from mcloud.host import Host
 from mcloud.model import Node, ServiceState, Survey
 from mcloud.plugins import Plugins
-from mcloud.run import printable
+from mcloud.preview import printable
 from mcloud.secrets import Secrets
 from mcloud.session.certificates import Credentials, load, make_credentials, store
 from mcloud.state import State

@@ -20,7 +20,8 @@ from mcloud.plan import Gate, Lane, Plan, Stage
 from mcloud.plugins import Plugins
 from mcloud.record import own_facts, read_facts, record_step
 from mcloud.rehearsal import outlook_lines
-from mcloud.run import Execution, printable
+from mcloud.preview import printable
+from mcloud.run import Execution
 from mcloud.secrets import Secrets
 from mcloud.session.joiner import Joiner, Peer
 from mcloud.session.protocol import Failed, Go, Joined, OutlookLine, Progress, Proposal, Ready

@@ -10,7 +10,7 @@ from mcloud.context import Surroundings
 from mcloud.host import Host
 from mcloud.journal import Journal
 from mcloud.plan import Plan
-from mcloud.run import preview, printable
+from mcloud.preview import preview, printable
 from mcloud.secrets import Secrets
 from mcloud.session.protocol import OutlookLine
 from mcloud.steps import Step

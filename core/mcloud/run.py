@@ -1,9 +1,8 @@
-"""Preview and execute: the only module that changes anything (`undo.py` takes it back)."""
+"""Execute a plan: the only module that changes anything. `undo.py` takes it back, `preview.py` only looks."""
 
-import contextlib
 import queue
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -13,6 +12,7 @@ from mcloud.errors import McloudError, PluginError, RunFailed, ServiceError
 from mcloud.journal import Event
 from mcloud.offers import Offer
 from mcloud.plan import Gate, Lane, Plan, Stage
+from mcloud.preview import check_declared, look, printable
 from mcloud.steps import Step
 from mcloud.watch import Happening, Watch, nobody
 
@@ -34,8 +34,8 @@ class Settled:
 class Execution:
     """Runs a plan's stages on this machine, and takes what comes from outside through its gates.
 
-    `reached` is called when a gate is the next thing in its lane, `issued` with the offers of a
-    volatile step (a token), both from the thread of `run`. `open`, `drop` and `fail` may be called
+    `reached` is called when a gate is the next thing in its lane and somebody needs what comes
+    through it, `issued` with the offers of a volatile step (a token). `open`, `drop` and `fail` may be called
     from any thread, also before the gate is reached, also twice.
     """
 
@@ -118,8 +118,33 @@ class Execution:
         elif key in self._early:
             self._events.put(self._early.pop(key))
         else:
+            pool.submit(self._wait_at, key, lane, step)
+
+    def _wait_at(self, key: str, lane: Lane, gate: Gate) -> None:
+        try:
+            if self._unneeded(lane, gate):
+                self._events.put(Settled(key))
+                return
             self._tell(key, "waiting")
-            self._reached(lane, step)
+            self._reached(lane, gate)
+        except Exception as error:  # noqa: BLE001 - nobody else would see it, and all would wait for ever
+            self._events.put(Settled(key, error=error))
+
+    def _unneeded(self, lane: Lane, gate: Gate) -> bool:
+        """Whether all that needs what comes through a gate was done before this process began."""
+        needing = [
+            step for step in lane.steps if isinstance(step, Step) and set(step.needs) & set(gate.offers)
+        ]
+        return bool(needing) and all(self._was_done(lane, step) for step in needing)
+
+    def _was_done(self, lane: Lane, step: Step) -> bool:
+        past = self.around.journal.last(f"{lane.key}/{step.name}")
+        if past in {None, "undone"} or step.probe is None:
+            return False
+        try:
+            return past in {"done", "adopted"} or look(self.around, lane, step) is not None
+        except McloudError:
+            return False
 
     def _settle(self, settled: Settled, sorter: "TopologicalSorter[str]", failures: list[Exception]) -> None:
         if settled.error is not None:
@@ -165,7 +190,7 @@ class Execution:
             return self._run_volatile(key, lane, step)
         if past in {"done", "adopted"}:
             return "skipped", read_offers(journal.offers(key), step.offers)
-        seen = self._probe(lane, step)
+        seen = look(self.around, lane, step)
         if seen is not None:
             what: Event = "adopted" if past is None else "done"
             journal.write(what, key, offers=write_offers(seen))
@@ -180,7 +205,7 @@ class Execution:
                 plugin=lane.plugin,
                 hint="return None, and no generator; this is for the plugin's author",
             )
-        seen = self._probe(lane, step)
+        seen = look(self.around, lane, step)
         if seen is None:
             raise ServiceError(
                 f"{key} ended without an error, but what it should have made cannot be seen",
@@ -194,12 +219,9 @@ class Execution:
         self._tell(key, "started")
         began = time.monotonic()
         offers = tuple(step.run(Context(self.around, lane, step, doing="run")) or ())
-        _check_declared(key, lane, step, offers)
+        check_declared(key, lane, step, offers)
         self.around.journal.write("done", key, seconds=round(time.monotonic() - began, 3))
         return "done", offers
-
-    def _probe(self, lane: Lane, step: Step) -> tuple[Offer, ...] | None:
-        return look(self.around, lane, step)
 
     def _tell(self, key: str, what: str, *, seconds: float = 0.0, text: str = "") -> None:
         lane, step = self.plan.steps[key]
@@ -219,54 +241,9 @@ class Execution:
         )
 
 
-def look(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...] | None:
-    """Probe one step; return what it offers, or None if it is not there."""
-    assert step.probe is not None  # noqa: S101 - asked of steps with a probe only
-    seen = step.probe(Context(around, lane, step, doing="probe"))
-    if seen is None:
-        return None
-    _check_declared(f"{lane.key}/{step.name}", lane, step, seen)
-    return tuple(seen)
-
-
-def preview(around: Surroundings) -> Mapping[str, bool]:
-    """Return for each step whether it is to do. Probes only; changes nothing.
-
-    A step that wants what another step has still to make is not probed (it would say "nothing to
-    do"), nor is one whose plugin has an earlier step to do (its service is not there to be asked):
-    both count as to do, as do tokens and a probe that fails.
-    """
-    plan, to_do, behind = around.plan, dict[str, bool](), set[str]()
-    stages = dict.fromkeys(lane.stage for lane in plan.lanes)
-    for key in (key for stage in stages for key in TopologicalSorter(plan.graph(stage)).static_order()):
-        lane, step = plan.steps[key]
-        makers = {maker for kind in (*step.needs, *step.wants) for maker in plan.makers(kind, lane)}
-        seen = None
-        if (
-            isinstance(step, Step)
-            and step.probe
-            and lane.plugin not in behind
-            and not any(to_do[m] for m in makers)
-        ):
-            with contextlib.suppress(McloudError):
-                seen = look(around, lane, step)
-        to_do[key] = seen is None
-        around.board.put(key, seen or ())
-        if seen is None:
-            behind.add(lane.plugin)
-    return to_do
-
-
-def printable(text: str) -> str:
-    """Return a text fit for one line of the screen: no control characters, bounded."""
-    return "".join(c if c.isprintable() else " " for c in text)[:255]
-
-
-def _check_declared(key: str, lane: Lane, step: Step, offers: Sequence[Offer]) -> None:
-    strange = sorted({type(offer).__name__ for offer in offers if type(offer) not in step.offers})
-    if strange:
-        raise PluginError(
-            f"{key} offers {', '.join(strange)}, which it did not declare",
-            plugin=lane.plugin,
-            hint="name every kind in the step's `offers`; this is for the plugin's author",
-        )
+def _ended(key: str, lane: Lane, error: BaseException) -> PluginError:
+    return PluginError(
+        f"{key} wanted to end the whole program ({type(error).__name__})",
+        plugin=lane.plugin,
+        hint="a step raises an error; this is for the plugin's author",
+    )

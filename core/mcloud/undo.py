@@ -1,13 +1,13 @@
 """Take a run back on this machine: its journal read backwards, what was adopted left alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mcloud.context import Context, Surroundings, read_offers
 from mcloud.errors import McloudError
 from mcloud.journal import Journal
 from mcloud.plan import Lane, Plan
-from mcloud.run import look, printable
+from mcloud.preview import look, printable
 from mcloud.steps import Step
 from mcloud.watch import Happening, Watch, nobody
 
@@ -59,7 +59,7 @@ def undo(around: Surroundings, *, watch: Watch = nobody) -> Undone:
         else:
             left[key] = reason
         _tell(watch, lane, step, "undone" if reason is None else "left", reason or "")
-    for key in [key for key in left if _went_with_its_service(around.plan, key, taken)]:
+    for key in [key for key in left if _went_with_its_service(around.plan, key, taken, left)]:
         journal.write("undone", key, note="gone with its service")
         taken.append(key)
         del left[key]
@@ -82,17 +82,17 @@ def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> str | 
     return f"{key} was undone without an error, but can still be seen" if still_there else None
 
 
-def _went_with_its_service(plan: Plan, key: str, taken: Sequence[str]) -> bool:
+def _went_with_its_service(plan: Plan, key: str, taken: Sequence[str], left: Collection[str]) -> bool:
     """Whether the service that a step worked in was ended on this machine, all its foundations undone."""
-    lane = plan.steps[key][0]
-    if lane.hook in FOUNDATIONS:
-        return False
-    foundations = [
-        other
-        for other in taken
-        if plan.steps[other][0].plugin == lane.plugin and plan.steps[other][0].hook in FOUNDATIONS
-    ]
-    return bool(foundations)
+    plugin = plan.steps[key][0].plugin
+
+    def founds(other: str) -> bool:
+        lane = plan.steps[other][0]
+        return lane.plugin == plugin and lane.hook in FOUNDATIONS
+
+    # A founding step that nobody can undo says nothing; one whose undo failed says that the service lives.
+    still = [other for other in left if getattr(plan.steps[other][1], "undo", None) is not None]
+    return not founds(key) and any(map(founds, taken)) and not any(map(founds, still))
 
 
 def _tell(watch: Watch, lane: Lane, step: Step, what: str, text: str) -> None:

@@ -1,0 +1,65 @@
+"""Looking only: one step's probe, and what a whole plan would do."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from graphlib import TopologicalSorter
+
+from mcloud.context import Context, Surroundings
+from mcloud.errors import McloudError, PluginError
+from mcloud.offers import Offer
+from mcloud.plan import Lane
+from mcloud.steps import Step
+
+
+def look(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...] | None:
+    """Probe one step; return what it offers, or None if it is not there."""
+    assert step.probe is not None  # noqa: S101 - asked of steps with a probe only
+    seen = step.probe(Context(around, lane, step, doing="probe"))
+    if seen is None:
+        return None
+    check_declared(f"{lane.key}/{step.name}", lane, step, seen)
+    return tuple(seen)
+
+
+def preview(around: Surroundings) -> Mapping[str, bool]:
+    """Return for each step whether it is to do. Probes only; changes nothing.
+
+    A step that wants what another step has still to make is not probed (it would say "nothing to
+    do"), nor is one whose plugin has an earlier step to do (its service is not there to be asked):
+    both count as to do, as do tokens and a probe that fails.
+    """
+    plan, to_do, behind = around.plan, dict[str, bool](), set[str]()
+    stages = dict.fromkeys(lane.stage for lane in plan.lanes)
+    for key in (key for stage in stages for key in TopologicalSorter(plan.graph(stage)).static_order()):
+        lane, step = plan.steps[key]
+        makers = {maker for kind in (*step.needs, *step.wants) for maker in plan.makers(kind, lane)}
+        seen = None
+        if (
+            isinstance(step, Step)
+            and step.probe
+            and lane.plugin not in behind
+            and not any(to_do[m] for m in makers)
+        ):
+            with contextlib.suppress(McloudError):
+                seen = look(around, lane, step)
+        to_do[key] = seen is None
+        around.board.put(key, seen or ())
+        if seen is None:
+            behind.add(lane.plugin)
+    return to_do
+
+
+def printable(text: str) -> str:
+    """Return a text fit for one line of the screen: no control characters, bounded."""
+    return "".join(c if c.isprintable() else " " for c in text)[:255]
+
+
+def check_declared(key: str, lane: Lane, step: Step, offers: Sequence[Offer]) -> None:
+    """Refuse (PluginError) offers of kinds that the step does not name in `offers`."""
+    strange = sorted({type(offer).__name__ for offer in offers if type(offer) not in step.offers})
+    if strange:
+        raise PluginError(
+            f"{key} offers {', '.join(strange)}, which it did not declare",
+            plugin=lane.plugin,
+            hint="name every kind in the step's `offers`; this is for the plugin's author",
+        )
