@@ -20,6 +20,8 @@ def lab() -> None:
 
     Several labs live side by side, each under its own --lab NAME.
     """
+    # Machines get root file systems of ordinary modes; `main` has set the umask for mcloud's own files.
+    os.umask(0o022)
 
 
 def _command(**attributes: Any) -> Callable[[Callable[..., None]], click.Command]:
