@@ -2,12 +2,14 @@
 
 import click
 
+from mcloud.cli.common import with_plugins
 from mcloud.forms import example as file_example
 from mcloud.plugins import Plugins
 
 
 @click.command()
-def example() -> None:
+@with_plugins
+def example(without: tuple[str, ...]) -> None:
     """Print a commented example of the file that `mcloud preseed` takes, for the plugins installed here."""
-    plugins = Plugins.load()
+    plugins = Plugins.load(without=without)
     click.echo(file_example(plugins.manifests, services=plugins.services), nl=False)

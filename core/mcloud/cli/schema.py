@@ -4,13 +4,15 @@ import json
 
 import click
 
+from mcloud.cli.common import with_plugins
 from mcloud.forms import schema as file_schema
 from mcloud.plugins import Plugins
 
 
 @click.command()
-def schema() -> None:
+@with_plugins
+def schema(without: tuple[str, ...]) -> None:
     """Print the JSON schema of the file that `mcloud preseed` takes, for the plugins installed here."""
-    plugins = Plugins.load()
+    plugins = Plugins.load(without=without)
     found = file_schema(plugins.manifests, services=plugins.services)
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))

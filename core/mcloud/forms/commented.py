@@ -65,7 +65,7 @@ def _fields(model: type[BaseModel], *, required: bool | None = None, index: int 
     for key, info in fields(model).items():
         if required in {None, info.is_required()}:
             choices = " | ".join(map(str, literals(info.annotation)))
-            lines += _comment((info.description or "") + f": {choices}" * bool(choices))
+            lines += _comment((info.description or "") + f" ({choices})" * bool(choices))
             line = yaml({key: _value(info, index)}, flow_from=1).rstrip("\n")
             lines.append(line if info.is_required() else f"#{line}")
     return lines
@@ -82,18 +82,17 @@ def _machine(index: int, own: Mapping[str, type[Settings]]) -> list[str]:
 
 def _value(info: FieldInfo, index: int) -> Any:
     """Return what stands in the example for a field: its default if that says something, else an example."""
-    if not info.is_required():
-        default = info.get_default(call_default_factory=True)
-        if default not in (None, (), [], {}, "") or not info.examples:
-            annotation = info.rebuild_annotation()
-            return TypeAdapter[Any](annotation).dump_python(default, mode="json", warnings=False)
-    if info.examples:
+    default = None if info.is_required() else info.get_default(call_default_factory=True)
+    empty = default in (None, (), [], {}, "")
+    if empty and info.examples:
         return to_jsonable_python(info.examples[index % len(info.examples)])
-    return _made_up(info)
+    if info.is_required() or (default is None and any(models(info.annotation))):
+        return _made_up(info)
+    return TypeAdapter[Any](info.rebuild_annotation()).dump_python(default, mode="json", warnings=False)
 
 
 def _made_up(info: FieldInfo) -> Any:
-    """Return something for a required field without an example; right for simple types only."""
+    """Return something for a field without an example; right for simple types and models only."""
     for choice in literals(info.annotation):
         return choice
     for model in models(info.annotation):

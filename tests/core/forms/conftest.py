@@ -116,6 +116,6 @@ def golden() -> Callable[[str, str], None]:
         path = GOLDEN / name
         if os.environ.get("MCLOUD_WRITE_GOLDEN"):
             path.write_text(text)
-        assert text == path.read_text()
+        assert text == path.read_text(), f"MCLOUD_WRITE_GOLDEN=1 writes {path.name} anew"
 
     return compare

@@ -9,9 +9,10 @@ from pydantic import Field
 
 from mcloud.cli.example import example as example_command
 from mcloud.cli.schema import schema as schema_command
-from mcloud.forms import example, schema
+from mcloud.forms import example, read, schema
 from mcloud.forms.document import parse
 from mcloud.model import Manifest, Settings
+from mcloud.plugins import Plugins
 
 FILE = """\
 mcloud: 1
@@ -101,10 +102,39 @@ def test_a_field_without_an_example_still_makes_an_example_that_reads(installed)
     assert type(installed)(manifests, {"careless"}).read(text).services == ("careless",)
 
 
+def test_a_model_is_shown_with_what_it_needs_though_its_default_is_none(installed):
+    class Disk(Settings):
+        path: str = Field(description="Path", examples=["/dev/sdb"])
+        wipe: bool = Field(default=False, description="Wipe")
+
+    class Kept(Settings):
+        disk: Disk | None = Field(default=None, description="Disk")
+
+    text = example({"keeper": Manifest(api=1, summary="x", settings=Kept)}, services={"keeper"})
+    assert "  #disk: {path: /dev/sdb}\n" in text
+
+
+def test_the_schema_with_our_own_plugins_is_the_one_in_git(golden):
+    """Settings are an interface: who changes them sees it here, and writes the file anew."""
+    plugins = Plugins.load()
+    ours = {name: plugins.manifests[name] for name in ("ceph", "lxd", "ovn", "static", "words")}
+    found = schema(ours, services=set(plugins.services) & ours.keys())
+    golden("cloud.schema.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+
+
+def test_the_example_with_our_own_plugins_reads():
+    plugins = Plugins.load()
+    text = example(plugins.manifests, services=plugins.services)
+    made = read(text, "example", plugins.manifests, services=plugins.services)
+    assert set(made.services) >= {"ceph", "lxd", "ovn"}
+
+
 def test_the_commands_print_what_the_plugins_installed_here_make():
     printed = CliRunner().invoke(schema_command)
     assert printed.exit_code == 0
     Draft202012Validator.check_schema(json.loads(printed.output))
-    printed = CliRunner().invoke(example_command)
+    printed = CliRunner().invoke(example_command, ["--without", "ovn"])
+    assert "ovn:" not in printed.output
+    assert "ceph:" in printed.output
     assert printed.exit_code == 0
     assert parse(printed.output, "f").tree["mcloud"] == 1
