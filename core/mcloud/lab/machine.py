@@ -186,5 +186,5 @@ class Machine:
             *(f"--bind-ro={folder}" for folder in roots.shared()),
             *("--console=passive", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
             # Nobody reads that console: once it is full (4 KiB of complaints), systemd would stand still.
-            *("--show-status=no", "--log-target=journal"),
+            *("--", "--show-status=no", "--log-target=journal"),
         ]
