@@ -64,7 +64,7 @@ def order_of(preseed: Preseed, *, command: str, purpose: Literal["run", "plan"] 
             for plugin, models in preseed.plugin_node_settings.items()
         },
         secrets={name: secrets(model) for name, model in preseed.plugin_settings.items()},
-        given=public(preseed),
+        given=said(preseed),
         discovery=meet.discovery,
         trust=meet.trust,
         code=code_of(preseed),
@@ -74,6 +74,16 @@ def order_of(preseed: Preseed, *, command: str, purpose: Literal["run", "plan"] 
         on_failure=preseed.cloud.on_failure,
         others=preseed.cloud.others,
     )
+
+
+def said(preseed: Preseed) -> dict[str, Any]:
+    """Return what a file says of the cloud, without secrets.
+
+    How machines meet is left out: each may look in its own way, and a run that goes on may be more patient.
+    """
+    words = public(preseed)
+    words.pop("meet", None)
+    return words
 
 
 def code_of(preseed: Preseed) -> SecretStr | None:

@@ -11,9 +11,9 @@ from mcloud.cli.common import need_packages, shown, this_machine, with_plugins
 from mcloud.cli.leading import lead
 from mcloud.cli.screen import Screen
 from mcloud.errors import SettingsError, TrustError
-from mcloud.forms import Preseed, public, read_file
+from mcloud.forms import Preseed, read_file
 from mcloud.here import Here
-from mcloud.order import code_of, order_of
+from mcloud.order import code_of, order_of, said
 from mcloud.session.initiator import Initiator
 
 Purpose = Literal["run", "plan"]
@@ -45,7 +45,9 @@ def plan(screen: Screen, file: str, without: tuple[str, ...]) -> None:
 def _follow(screen: Screen, file: str, install: bool, without: tuple[str, ...], purpose: Purpose) -> None:
     with this_machine(screen, "preseed", without) as here:
         path = None if file == "-" else Path(file)
-        read = read_file(path, here.plugins.manifests, services=here.plugins.services)
+        broken = {one.name: one.reason for one in here.plugins.broken.values()}
+        broken |= dict.fromkeys(without, "left out by --without")
+        read = read_file(path, here.plugins.manifests, services=here.plugins.services, broken=broken)
         here.plugins.require((*read.services, *read.meet.discovery, read.meet.trust))
         own = read.machine(here.host.name)
         if own is None:
@@ -93,6 +95,6 @@ def _attend(screen: Screen, here: Here, read: Preseed, address: str, purpose: Pu
         initiators=((str(where), read.meet.port),),
         patience=read.meet.patience.total_seconds(),
         ask_code=ask,
-        given=public(read),
+        given=said(read),
         purpose=purpose,
     )
