@@ -7,12 +7,15 @@ from pydantic import SecretStr
 
 from mcloud.errors import DiscoveryError, McloudError, TrustError
 from mcloud.joining import Joining
-from mcloud.model import Beacon
+from mcloud.journal import Journal
+from mcloud.model import Beacon, Role
+from mcloud.secrets import Secrets
 from mcloud.session.code import normalised
 from mcloud.session.guesses import Tries
 from mcloud.session.joiner import Joiner, Peer
 from mcloud.session.protocol import Farewell
 from mcloud.session.transport import ConnectionLost, dial
+from mcloud.state import State
 
 
 @dataclass
@@ -87,3 +90,25 @@ class Attending:
     def _tries_of(self, code: SecretStr) -> Tries:
         """Return the tries left for one code, over all addresses and beacons."""
         return self._tries.setdefault(normalised(code.get_secret_value()).get_secret_value(), Tries())
+
+
+def resumed(state: State, known: Secrets) -> tuple[Journal, Peer] | None:
+    """Return the unfinished run this machine joined in, and its initiator; None if there is none.
+
+    Raises McloudError if the unfinished run is one this machine leads itself.
+    """
+    entry = state.unfinished(lambda path: ended(Journal.open(path, known)))
+    if entry is None:
+        return None
+    if entry.role is not Role.JOINER:
+        raise McloudError(
+            f"this machine is the initiator of run {entry.id}, which is not finished",
+            hint=f"`mcloud {entry.command}` goes on with it, `mcloud undo` takes back what it did",
+        )
+    journal = Journal.open(state.journal_path(entry.id), known)
+    return journal, Peer(*journal.header["peer"])
+
+
+def ended(journal: Journal) -> bool:
+    """Whether a run is complete or closed by an undo."""
+    return journal.finished or journal.closed

@@ -1,6 +1,5 @@
 """Forming a cloud on the initiator: gather, propose, confirm, found, enter, configure, adapt, close."""
 
-import secrets as random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from pydantic import SecretStr
 from mcloud.cloud import founder_plan, plan_digest
 from mcloud.context import Surroundings
 from mcloud.errors import McloudError, SettingsError
+from mcloud.gathering import all_planned, checked, gathered, proposal
 from mcloud.host import Host
 from mcloud.hosting import Hosting
 from mcloud.inputs import Inputs
@@ -18,7 +18,7 @@ from mcloud.meeting import Meeting
 from mcloud.model import Check, Node, Role
 from mcloud.operator import Operator
 from mcloud.order import Order
-from mcloud.plan import Plan, Stage
+from mcloud.plan import Plan, Stage, refuse_more_losses
 from mcloud.plugins import Plugins
 from mcloud.record import Facts, by_plugin, cloud_of, own_facts, read_facts, record_step
 from mcloud.rehearsal import outlook_lines
@@ -26,10 +26,12 @@ from mcloud.run import Execution
 from mcloud.secrets import Secrets
 from mcloud.session.certificates import Credentials
 from mcloud.session.initiator import Initiator
-from mcloud.session.lobby import Guest
-from mcloud.session.protocol import Go, Mood, OutlookLine, Proposal
+from mcloud.session.protocol import Go, Mood, OutlookLine
 from mcloud.state import State
 from mcloud.watch import Watch
+
+LAST_WORDS = 60.0
+"""Seconds to wait for those that are away when all is done: they only have the record to fetch."""
 
 
 @dataclass
@@ -81,78 +83,51 @@ class Forming:
         initiator = self._meeting.initiator
         with self._meeting.session(pins, roster):
             try:
-                inputs = self._inputs(initiator)
-                plan = self._plan(inputs)
-                if not self._confirmed(initiator, inputs, plan):
-                    return {}
-                self._admit(initiator, inputs, plan)
-                self._run(initiator, inputs, plan)
+                if roster is None or not self._recalled(initiator, roster):
+                    inputs = roster or self._gathered(initiator)
+                    self._hosting.expect(inputs)
+                    plan = self._plan(inputs)
+                    if not self._confirmed(initiator, inputs, plan):
+                        return {}
+                    self._admit(initiator, inputs, plan)
+                    self._run(initiator, inputs, plan)
             except BaseException as error:
                 mood: Mood = "failed" if isinstance(error, Exception) else "aborted"
                 initiator.part(mood, self.known.mask(str(error)) or type(error).__name__)
                 raise
-            self._finish(initiator.part("done", cloud=self._cloud))
+            self._finish(initiator)
         return self._cloud
+
+    def _recalled(self, initiator: Initiator, inputs: Inputs) -> bool:
+        """Whether all was done already, but not all have heard it: then that is all there is to do."""
+        key = f"close/core/{self.node.name}/{self.node.name}/record"
+        cloud = self.state.read_cloud()
+        if self.journal is None or self.journal.last(key) != "done" or cloud is None:
+            return False
+        self._cloud, self._hosting.journal = cloud, self.journal
+        self._hosting.expect(inputs)
+        initiator.proposal = proposal(self.order, inputs)
+        return True
+
+    def _finish(self, initiator: Initiator) -> None:
+        """Say that the cloud is formed; close the run, unless somebody did not hear it."""
+        assert self.journal is not None  # noqa: S101 - a run that comes to its end has one
+        joiners = {node["name"] for node in self.journal.inputs["nodes"][1:]}
+        patience = min(self.order.patience, LAST_WORDS)
+        initiator.part("done", cloud=self._cloud, awaited=joiners - self.journal.parted, patience=patience)
+        if deaf := sorted(joiners - self.journal.parted):
+            names = ", ".join(deaf)
+            self.operator.notice(f"{names} did not hear the end: type the same command again here and there")
+        elif not self.journal.finished:
+            self.journal.write("finished")
 
     # ---- planning -------------------------------------------------------------------------------------
 
-    def _finish(self, silent: Sequence[Guest]) -> None:
-        """Close the run, unless somebody did not hear the end: the same commands again tell them."""
-        if silent:
-            names = ", ".join(guest.name for guest in silent)
-            self.operator.notice(f"{names} did not hear the end: type the same command again here and there")
-        elif self.journal is not None and not self.journal.finished:
-            self.journal.write("finished")
-
-    def _inputs(self, initiator: Initiator) -> Inputs:
-        """Return what to plan from: the unfinished run's, or made of those who came."""
-        if self.journal is not None:
-            inputs = Inputs.model_validate(self.journal.inputs)
-        else:
-            self._meeting.wait(lambda: self.ready(initiator), "the machines that are expected")
-            inputs = self._new_inputs(initiator)
-            self.checks = self._preflight(inputs)
-        self._hosting.inputs = inputs
+    def _gathered(self, initiator: Initiator) -> Inputs:
+        self._meeting.wait(lambda: self.ready(initiator), "the machines that are expected")
+        inputs = gathered(self.order, self.node, initiator.lobby.here(), self.plugins)
+        self.checks = checked(self.plugins, inputs)
         return inputs
-
-    def _new_inputs(self, initiator: Initiator) -> Inputs:
-        came = {guest.name: guest for guest in initiator.lobby.here()}
-        names = [name for name in self.order.machines if name in came] or sorted(came)
-        joiners = [said.node for name in names if (said := came[name].introduction) is not None]
-        versions = {
-            name: version for name, version in self.plugins.versions.items() if name in self.order.services
-        }
-        return Inputs(
-            run=random.token_hex(8),
-            command=self.order.command,
-            cloud=self.order.cloud,
-            nodes=(self.node, *joiners),
-            services=self.order.services,
-            settings=self.order.settings,
-            node_settings=self.order.node_settings,
-            versions=versions,
-            digest=self.order.digest,
-            on_failure=self.order.on_failure,
-            others=self.order.others,
-        )
-
-    def _preflight(self, inputs: Inputs) -> tuple[Check, ...]:
-        checks: list[Check] = []
-        for plugin in inputs.services:
-            asked = inputs.asked(plugin, self.plugins.manifests[plugin], inputs.founder)
-            del asked["node"]
-            checks += self.plugins.preflight(plugin, **asked)
-        wrong = [check for check in checks if check.level == "error"]
-        if wrong:
-            raise SettingsError(
-                "the checks found what must be put right first; nothing was changed",
-                problems=[
-                    f"{check.machine or inputs.cloud}: {check.message}"
-                    + (f" ({check.hint})" if check.hint else "")
-                    for check in wrong
-                ],
-            )
-        return tuple(checks)
 
     def _plan(self, inputs: Inputs) -> Plan:
         plan = founder_plan(self.plugins, inputs, record_step(self.state, inputs.run, lambda: self._cloud))
@@ -167,17 +142,9 @@ class Forming:
 
     def _confirmed(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> bool:
         """Collect everybody's plan, show them, and return whether to go on."""
-        initiator.proposal = Proposal(
-            purpose=self.order.purpose,
-            inputs=inputs,
-            given=self.order.given,
-            secrets={
-                plugin: {name: value.get_secret_value() for name, value in fields.items()}
-                for plugin, fields in self.order.secrets.items()
-            },
-        )
+        initiator.proposal = proposal(self.order, inputs)
         initiator.enter("propose")
-        self._meeting.wait(lambda: not self._without_outlook(initiator, inputs), "every machine's plan")
+        self._meeting.wait(lambda: all_planned(initiator.lobby, inputs), "every machine's plan")
         plans: dict[str, Sequence[OutlookLine]] = {
             plan.machine: outlook_lines(self.host, plan, self._secrets, self.known, self.journal)
         }
@@ -194,10 +161,6 @@ class Forming:
         if self.journal is None and not self.operator.confirm(destroys):
             raise McloudError("the plan was not confirmed; nothing was changed")
         return True
-
-    def _without_outlook(self, initiator: Initiator, inputs: Inputs) -> list[str]:
-        guests = {node.name: initiator.lobby.named(node.name) for node in inputs.joiners}
-        return [name for name, guest in guests.items() if guest is None or guest.outlook is None]
 
     # ---- running --------------------------------------------------------------------------------------
 
@@ -243,6 +206,7 @@ class Forming:
             certificates[self.node.name] = self.credentials.certificate
             self._cloud = cloud_of(inputs, certificates, self._facts(inputs)).model_dump(mode="json")
             self._stage("close")
+            self._cloud = self.state.read_cloud() or self._cloud
 
     def _stage(self, stage: Stage) -> None:
         if self._hosting.execution is not None:
@@ -269,10 +233,8 @@ class Forming:
             return inputs
         smaller = inputs.without(failed)
         new = founder_plan(self.plugins, smaller, record_step(self.state, inputs.run, lambda: self._cloud))
-        if more := set(new.destroys()) - set(plan.destroys()):
-            raise McloudError(
-                f"the smaller roster would destroy what nobody confirmed: {'; '.join(sorted(more))}"
-            )
+        refuse_more_losses(new, confirmed=plan)
         self.journal.write("cut", **smaller.model_dump(mode="json"))
         self._connect(initiator, smaller, new, self.journal)
+        initiator.proposal = proposal(self.order, smaller)
         return smaller

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from mcloud.cloud import ADAPTED, JOINED, READY, gate_key, joiner_plan, plan_digest
 from mcloud.errors import McloudError, ProtocolError
 from mcloud.inputs import Inputs
+from mcloud.journal import Journal
 from mcloud.offers import JoinToken, Offer
 from mcloud.plan import Lane
 from mcloud.plugins import Plugins
@@ -31,17 +32,29 @@ class Hosting:
     notice: Callable[[str], None]
     inputs: Inputs | None = None
     execution: Execution | None = None
+    journal: Journal | None = None
     initiator: Initiator | None = None
     failed: dict[str, str] = field(default_factory=dict)
     """Joiners that are out of this run, and why."""
+    _rosters: tuple[Inputs, ...] = ()
     _turns: Turns = field(default_factory=lambda: Turns({}))
 
     def begin(self, initiator: Initiator, execution: Execution, inputs: Inputs) -> None:
         """Connect a session to a run."""
-        self.initiator, self.execution, self.inputs = initiator, execution, inputs
+        self.initiator, self.execution = initiator, execution
+        self.journal = execution.around.journal
+        self.expect(inputs)
         self._turns = Turns(
             {name: manifest.joins_at_once for name, manifest in self.plugins.manifests.items()}
         )
+        # Who fails just when a smaller roster takes over must not be waited for by either run.
+        for name, reason in tuple(self.failed.items()):
+            self._close_gates(name, reason)
+
+    def expect(self, inputs: Inputs) -> None:
+        """Take plans made from these inputs from now on; those of the larger roster are in order, too."""
+        self.inputs = inputs
+        self._rosters = (*self._rosters, inputs)
 
     # ---- the session's Listener -----------------------------------------------------------------------
 
@@ -51,11 +64,12 @@ class Hosting:
 
     def outlook(self, guest: Guest, outlook: Outlook) -> None:
         """Compare a joiner's plan with the one this machine makes for it."""
-        if self.inputs is None:
-            raise ProtocolError(f"{guest.name} showed a plan before there was a proposal")
-        step = record_step(self.state, self.inputs.run, unknown_yet)
-        plan = joiner_plan(self.plugins, self.inputs, guest.name, step)
-        if outlook.digest != plan_digest(plan, self.inputs):
+        for inputs in self._rosters:
+            step = record_step(self.state, inputs.run, unknown_yet)
+            plan = joiner_plan(self.plugins, inputs, guest.name, step)
+            if outlook.digest == plan_digest(plan, inputs):
+                break
+        else:
             raise ProtocolError(
                 f"{guest.name} makes another plan than this machine makes for it",
                 hint="the same versions of mcloud and of all plugins must be on all machines",
@@ -84,6 +98,11 @@ class Hosting:
         hook, gate = ("admit", JOINED) if message.stage == "enter" else ("follow", ADAPTED)
         self._running().open(gate_key(hook, "core", self._me, guest.name, gate))
 
+    def parted(self, guest: Guest) -> None:
+        """Write down that a joiner heard the end: it is not waited for again."""
+        if self.journal is not None and guest.name not in self.journal.parted:
+            self.journal.write("parted", machine=guest.name)
+
     # ---- the run's side -------------------------------------------------------------------------------
 
     def issued(self, lane: Lane, offers: Sequence[Offer]) -> None:
@@ -96,17 +115,21 @@ class Hosting:
 
     def cut_off(self, name: str, reason: str) -> None:
         """Go on without a joiner, or fail with it where the operator wants all or nothing."""
-        if name in self.failed or self.execution is None or self.inputs is None:
+        if name in self.failed or self.inputs is None or self.inputs.node(name) is None:
             return
         self.failed[name] = reason
         self.notice(f"{name} is out: {reason}")
+        if self.execution is not None:
+            self._close_gates(name, reason)
+
+    def _close_gates(self, name: str, reason: str) -> None:
         self._let_go(name)
         for hook, gate in (("admit", JOINED), ("follow", ADAPTED)):
             key = gate_key(hook, "core", self._me, name, gate)
-            if self.inputs.others == "stop":
-                self.execution.fail(key, McloudError(f"{name} failed: {reason}"))
+            if self._running().around.journal.inputs["others"] == "stop":
+                self._running().fail(key, McloudError(f"{name} failed: {reason}"))
             else:
-                self.execution.drop(key)
+                self._running().drop(key)
 
     def _let_go(self, name: str) -> None:
         """Close what only waited for this joiner, and give its turns to the next."""

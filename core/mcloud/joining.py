@@ -7,25 +7,26 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from mcloud.accepting import accept
 from mcloud.cloud import TOKEN, gate_key, joiner_plan, plan_digest
 from mcloud.context import Surroundings
-from mcloud.errors import McloudError, PlanError, ProtocolError, RunFailed, SettingsError
-from mcloud.forms import differences
+from mcloud.errors import ProtocolError, RunFailed
 from mcloud.host import Host
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
 from mcloud.model import Role
 from mcloud.offers import JoinToken
-from mcloud.plan import Gate, Lane, Plan, Stage
+from mcloud.plan import Gate, Lane, Plan, refuse_more_losses
 from mcloud.plugins import Plugins
+from mcloud.preview import printable
 from mcloud.record import own_facts, read_facts, record_step
 from mcloud.rehearsal import outlook_lines
-from mcloud.preview import printable
 from mcloud.run import Execution
 from mcloud.secrets import Secrets
 from mcloud.session.joiner import Joiner, Peer
-from mcloud.session.protocol import Failed, Go, Joined, OutlookLine, Progress, Proposal, Ready
+from mcloud.session.protocol import Failed, Go, Joined, OutlookLine, Part, Progress, Proposal, Ready
 from mcloud.state import State
+from mcloud.steps import Step
 from mcloud.watch import Happening, Watch
 
 
@@ -53,7 +54,7 @@ class Joining:
     _lines: tuple[OutlookLine, ...] = ()
     _execution: Execution | None = None
     _asking: dict[str, Ready] = field(default_factory=dict)
-    _results: dict[Stage, Joined | Failed | None] = field(default_factory=dict)
+    _results: dict[Part, Joined | Failed | None] = field(default_factory=dict)
     _thread: threading.Thread | None = None
 
     @property
@@ -70,9 +71,11 @@ class Joining:
 
     def propose(self, proposal: Proposal) -> tuple[tuple[OutlookLine, ...], str]:
         """Make one's own plan; return it and its digest. Refuses what this machine cannot accept."""
-        self._accept(proposal)
+        accept(proposal, joiner=self.joiner, run=self.run, given=self.given, plugins=self.plugins)
         inputs = proposal.inputs
-        if self._execution is None or self.inputs is None:
+        if self._execution is not None:
+            self._cut(inputs)
+        else:
             self.inputs = inputs
             self._secrets = {
                 plugin: {name: SecretStr(value) for name, value in fields.items()}
@@ -82,6 +85,7 @@ class Joining:
                 for value in fields.values():
                     self.known.add(value)
             self._plan = self._make_plan(inputs)
+        if self._execution is None and self._plan is not None:
             self._lines = outlook_lines(self.host, self._plan, self._secrets, self.known, self.journal)
         return self._lines, self.digest
 
@@ -115,8 +119,8 @@ class Joining:
         if go.stage in self._results:
             self._say_again(go.stage)
             return
-        if self._thread is not None and self._thread.is_alive():
-            raise ProtocolError(f"the initiator wants to begin {go.stage} before the last stage ended")
+        if go.stage == "adapt":
+            self._refuse_unless_done("enter")
         if go.inputs is not None:
             self._cut(go.inputs)
         execution = self._begin()
@@ -139,6 +143,7 @@ class Joining:
         """Keep the cloud's record: the run is complete."""
         if cloud.get("id") != self.run:
             raise ProtocolError("the initiator said goodbye with the record of another cloud")
+        self._refuse_unless_done("enter", "adapt")
         self.cloud = cloud
         self._begin().run("close")
         if self.journal is not None and not self.journal.finished:
@@ -153,32 +158,18 @@ class Joining:
 
     # ---- what this machine does -----------------------------------------------------------------------
 
-    def _accept(self, proposal: Proposal) -> None:
-        inputs = proposal.inputs
-        if self.run and inputs.run != self.run:
-            raise ProtocolError(
-                f"the initiator proposes run {inputs.run}, this machine is in the middle of {self.run}",
-                hint="`mcloud undo` takes back what that one did here",
-            )
-        me = inputs.node(self.name)
-        if me is None or me.fingerprint != self.joiner.node.fingerprint or me.founder:
-            raise ProtocolError("the initiator's roster does not hold this machine as a joiner")
-        self.plugins.require(inputs.services)
-        differing = [
-            f"{plugin} is {self.joiner.versions.get(plugin, 'missing')} here and {version} on the initiator"
-            for plugin, version in inputs.versions.items()
-            if plugin in inputs.services and self.joiner.versions.get(plugin) != version
+    def _refuse_unless_done(self, *stages: Part) -> None:
+        if self._plan is None or self.journal is None:
+            raise ProtocolError("there is nothing to run yet")
+        to_do = [
+            key
+            for key, (lane, step) in self._plan.steps.items()
+            if lane.stage in stages
+            and isinstance(step, Step)
+            and self.journal.last(key) not in {"done", "adopted"}
         ]
-        if differing:
-            raise SettingsError(
-                "the plugins differ", problems=differing, hint="install the same versions on all"
-            )
-        if self.given is not None and (keys := differences(self.given, proposal.given)):
-            raise SettingsError(
-                "this machine's file says something else than the initiator's",
-                problems=[f"{key} differs" for key in keys],
-                hint="give every machine the same file",
-            )
+        if to_do or None in self._results.values():
+            raise ProtocolError(f"the initiator goes on before this machine is done with {stages[-1]}")
 
     def _make_plan(self, inputs: Inputs) -> Plan:
         return joiner_plan(
@@ -192,11 +183,11 @@ class Joining:
         """Go on with a smaller roster; its plan may destroy nothing that was not confirmed."""
         if self._plan is None or self.inputs is None or self.journal is None or inputs == self.inputs:
             return
+        left_out = [node.name for node in self.inputs.nodes if inputs.node(node.name) is None]
+        if inputs != self.inputs.without(left_out) or self.name in left_out:
+            raise ProtocolError("the initiator's new plan differs by more than a smaller roster")
         plan = self._make_plan(inputs)
-        if more := set(plan.destroys()) - set(self._plan.destroys()):
-            raise PlanError(
-                f"the smaller roster would destroy what nobody confirmed: {'; '.join(sorted(more))}"
-            )
+        refuse_more_losses(plan, confirmed=self._plan)
         self.journal.write("cut", **inputs.model_dump(mode="json"))
         self.inputs, self._plan, self._execution = inputs, plan, None
 
@@ -219,7 +210,7 @@ class Joining:
         self.watch(happening)
         self.joiner.report(Progress(happening=happening))
 
-    def _work(self, execution: Execution, stage: Stage) -> None:
+    def _work(self, execution: Execution, stage: Part) -> None:
         try:
             execution.run(stage)
         except RunFailed as failure:
@@ -237,32 +228,10 @@ class Joining:
             self._results[stage] = Joined(stage=stage, facts=facts)
         self._say_again(stage)
 
-    def _say_again(self, stage: Stage) -> None:
+    def _say_again(self, stage: Part) -> None:
         result = self._results[stage]
         if result is not None:
             self.joiner.report(result)
             return
         for ready in tuple(self._asking.values()):
             self.joiner.report(ready)
-
-
-def resumed(state: State, known: Secrets) -> tuple[Journal, Peer] | None:
-    """Return the unfinished run this machine joined in, and its initiator; None if there is none.
-
-    Raises McloudError if the unfinished run is one this machine leads itself.
-    """
-    entry = state.unfinished(lambda path: ended(Journal.open(path, known)))
-    if entry is None:
-        return None
-    if entry.role is not Role.JOINER:
-        raise McloudError(
-            f"this machine is the initiator of run {entry.id}, which is not finished",
-            hint=f"`mcloud {entry.command}` goes on with it, `mcloud undo` takes back what it did",
-        )
-    journal = Journal.open(state.journal_path(entry.id), known)
-    return journal, Peer(*journal.header["peer"])
-
-
-def ended(journal: Journal) -> bool:
-    """Whether a run is complete or closed by an undo."""
-    return journal.finished or journal.closed

@@ -18,6 +18,7 @@ Event = Literal[
     "started", "done", "adopted", "failed", "undone", "left",  # about a step; the last one wins
     "kept",  # what was there before a step, for its undo
     "applied",  # what a joiner's lane sends along when it asks for its token
+    "parted",  # a joiner heard that the cloud is formed
     "finished",  # the run is complete
     "undoing", "reverted",  # an undo began (closed to resume), or ended
 ]  # fmt: skip
@@ -96,6 +97,11 @@ class Journal:
     def has(self, event: Event) -> bool:
         """Whether there is a line of this event."""
         return any(line["event"] == event for line in self._lines)
+
+    @property
+    def parted(self) -> frozenset[str]:
+        """Names of the joiners that heard that the cloud is formed."""
+        return frozenset(line["machine"] for line in self.lines() if line["event"] == "parted")
 
     def lines(self) -> Iterator[Mapping[str, Any]]:
         """Yield all lines, oldest first."""

@@ -108,7 +108,7 @@ class Meeting:
 
     @contextmanager
     def minding(self) -> Iterator[None]:
-        """While open: joiners that are away for longer than the patience are cut off."""
+        """While open: joiners that left, or are away for longer than the patience, are cut off."""
         done = threading.Event()
         minder = threading.Thread(target=self._mind_the_absent, args=(done,), daemon=True)
         minder.start()
@@ -123,7 +123,10 @@ class Meeting:
         while not done.wait(0.5):
             for guest in self.initiator.lobby.all():
                 now = time.monotonic()
-                if guest.standing != "away":
+                if guest.standing in {"parted", "failed"}:
+                    guest.standing = "failed"
+                    self.hosting.cut_off(guest.name, guest.reason or "it left")
+                elif guest.standing != "away":
                     since.pop(guest.name, None)
                 elif now - since.setdefault(guest.name, now) > self.order.patience:
                     guest.standing = "failed"

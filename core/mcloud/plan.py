@@ -155,6 +155,12 @@ class Plan:
             )
 
 
+def refuse_more_losses(plan: Plan, *, confirmed: Plan) -> None:
+    """Raise PlanError if a plan for a smaller roster destroys anything that nobody confirmed."""
+    if more := set(plan.destroys()) - set(confirmed.destroys()):
+        raise PlanError(f"the smaller roster would destroy what nobody confirmed: {'; '.join(sorted(more))}")
+
+
 def _describe(stage: Stage, key: str, step: Step | Gate) -> dict[str, Any]:
     return {
         "stage": stage,

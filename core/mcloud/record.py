@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from mcloud.context import Board, read_offers, write_offers
-from mcloud.errors import McloudError
+from mcloud.errors import McloudError, ProtocolError
 from mcloud.inputs import Inputs
 from mcloud.model import Manifest, Printable, Record
 from mcloud.offers import Offer
@@ -117,10 +117,16 @@ def by_plugin(facts: Mapping[str, Facts]) -> dict[str, dict[str, tuple[Mapping[s
 def read_facts(
     facts: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]], manifests: Mapping[str, Manifest]
 ) -> dict[tuple[str, str], tuple[Offer, ...]]:
-    """Read facts by plugin and machine, as `Surroundings` holds them; unknown plugins are left out."""
-    return {
-        (plugin, machine): read_offers(offers, manifests[plugin].facts)
-        for plugin, machines in facts.items()
-        if plugin in manifests
-        for machine, offers in machines.items()
-    }
+    """Read facts by plugin and machine, as `Surroundings` holds them; unknown plugins are left out.
+
+    Raises ProtocolError for what is no such fact.
+    """
+    try:
+        return {
+            (plugin, machine): read_offers(offers, manifests[plugin].facts)
+            for plugin, machines in facts.items()
+            if plugin in manifests
+            for machine, offers in machines.items()
+        }
+    except (ValueError, KeyError) as error:
+        raise ProtocolError(f"the facts that a machine told make no sense ({type(error).__name__})") from None

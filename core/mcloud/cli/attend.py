@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from mcloud.attending import Attending
+from mcloud.attending import Attending, resumed
 from mcloud.cli.common import refuse_second_cloud
 from mcloud.cli.screen import Screen
 from mcloud.errors import McloudError
 from mcloud.here import Here
-from mcloud.joining import Joining, resumed
+from mcloud.joining import Joining
 from mcloud.journal import Journal
 from mcloud.model import Beacon, Search
 from mcloud.session.joiner import Joiner, Peer

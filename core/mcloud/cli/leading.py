@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable
 
+from mcloud.attending import ended
 from mcloud.cli.common import refuse_second_cloud
 from mcloud.cli.result import show_result
 from mcloud.cli.screen import Screen
 from mcloud.errors import McloudError
 from mcloud.forming import Forming
 from mcloud.here import Here
-from mcloud.joining import ended
 from mcloud.journal import Journal
 from mcloud.model import Role
 from mcloud.order import Order

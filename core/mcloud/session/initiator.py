@@ -5,7 +5,8 @@ each in a thread of its own; `forming.py` sets the phase and runs the plan.
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Literal
@@ -15,34 +16,29 @@ from mcloud.model import Channel, Role
 from mcloud.plugins import Plugins
 from mcloud.session.binding import binding_of
 from mcloud.session.certificates import Credentials, vetted
+from mcloud.session.due import Phase, due, timely
 from mcloud.session.guesses import GuessBook
 from mcloud.session.limits import source_of
 from mcloud.session.listener import Listener
 from mcloud.session.lobby import Guest, Lobby, hello_name
 from mcloud.session.protocol import (
     VERSION,
-    Admission,
     Failed,
     Farewell,
     Go,
     Hello,
     Introduction,
     Joined,
-    Message,
     Mood,
     Outlook,
     Progress,
     Proposal,
     Ready,
-    Refusal,
-    Token,
     decode,
     encode,
+    refuse_other_version,
 )
 from mcloud.session.transport import Connection, ConnectionLost
-
-Phase = Literal["gather", "propose", "admit", "enter", "adapt", "over"]
-PHASES: tuple[Phase, ...] = ("gather", "propose", "admit", "enter", "adapt", "over")
 
 
 @dataclass
@@ -82,11 +78,7 @@ class Initiator:
         """Hear the joiner's Hello and answer it; return both as the bytes they were, and theirs."""
         theirs = connection.receive(timeout=10)
         hello = decode(theirs, Hello)
-        if hello.version != VERSION:
-            raise ProtocolError(
-                f"{connection.peer_address} speaks version {hello.version} of the protocol, we {VERSION}",
-                hint="install the same version of mcloud on all machines",
-            )
+        refuse_other_version(hello, whose=connection.peer_address)
         if hello.role != "joiner" or self.method not in hello.methods:
             raise ProtocolError(
                 f"{connection.peer_address} is no joiner that can use the trust method {self.method}"
@@ -125,15 +117,18 @@ class Initiator:
     def member(self, connection: Connection, mark: str) -> None:
         """Serve a pinned machine as long as it is connected."""
         guest = self.lobby.guest(mark)
+        reason = "this program made a mistake; its log says more"
         try:
             self.meet(guest, connection)
             while True:
                 self.hear(guest, connection)
         except ConnectionLost as lost:
-            self._gone(guest, connection, lost.reason)
+            reason = lost.reason
         except McloudError as error:
-            connection.close(str(error))
-            self._gone(guest, connection, str(error))
+            reason = str(error)
+            self._dismiss(guest, connection, reason)
+        finally:
+            self._gone(guest, connection, reason)
 
     def meet(self, guest: Guest, connection: Connection) -> None:
         """Hear who it is; a second machine of one name is refused."""
@@ -142,7 +137,6 @@ class Initiator:
         if said.node.name != guest.name or said.node.fingerprint != guest.fingerprint:
             raise ProtocolError(f"{guest.name} introduces itself as somebody else")
         if other is not None and other is not guest and other.standing == "here":
-            connection.send(encode(Refusal(reason=f"another machine called {guest.name} is here already")))
             raise ProtocolError(
                 f"two machines are called {guest.name}", hint="give one of them another host name"
             )
@@ -153,28 +147,24 @@ class Initiator:
 
     def welcome(self, guest: Guest) -> None:
         """Say all that is due in this phase and has not been said in this connection."""
-        for once, message in self._due(guest):
+        said = due(guest, phase=self.phase, proposal=self.proposal, news=self.news, farewell=self.farewell)
+        for once, message in said:
             guest.say(message, once=once)
 
     def hear(self, guest: Guest, connection: Connection) -> None:
         """Hear one message and do what it asks for."""
         message = decode(connection.receive(), Outlook, Ready, Progress, Joined, Failed, Farewell)
-        if not isinstance(message, Outlook | Farewell) and guest.outlook is None:
-            raise ProtocolError(f"{guest.name} said {type(message).__name__} before its plan")
         match message:
             case Outlook():
                 self._hear_outlook(guest, message)
-            case Ready():
+            case Ready() if timely(guest, message, phase=self.phase):
                 self._hear_ready(guest, message)
-            case Progress() if message.happening.machine == guest.name:
-                self.listener.progress(guest, message.happening)
-            case Joined() | Failed():
-                self._hear_end(guest, message)
+            case Progress() | Joined() | Failed() if timely(guest, message, phase=self.phase):
+                self.follow(guest, message)
             case Farewell():
-                guest.standing = "failed" if guest.standing == "failed" else "parted"
-                guest.reason = guest.reason or message.reason
+                self._hear_farewell(guest, message)
                 connection.close()
-                raise ConnectionLost(f"{guest.name} left: {message.reason or message.mood}")
+                raise ConnectionLost(f"{guest.name} left", reason=message.reason or "it said goodbye")
         self.lobby.note()
 
     def enter(self, phase: Phase) -> None:
@@ -190,20 +180,39 @@ class Initiator:
         guest.tokens[plugin] = value
         self.welcome(guest)
 
-    def part(self, mood: Mood, reason: str = "", cloud: Mapping[str, Any] | None = None) -> Sequence[Guest]:
-        """Say goodbye to all, wait a moment for theirs, and return those who did not answer."""
+    def follow(self, guest: Guest, message: Progress | Joined | Failed) -> None:
+        """Take note of how far a joiner is, and of the end of its part, good or bad."""
+        if isinstance(message, Progress):
+            if message.happening.machine == guest.name:
+                self.listener.progress(guest, message.happening)
+            return
+        if isinstance(message, Failed):
+            guest.standing, guest.reason = "failed", "; ".join(message.lines)[:2000]
+        else:
+            guest.done.add(message.stage)
+            guest.facts = message.facts or guest.facts
+        self.listener.settled(guest, message)
+        self.welcome(guest)
+
+    def part(
+        self,
+        mood: Mood,
+        reason: str = "",
+        *,
+        cloud: Mapping[str, Any] | None = None,
+        awaited: Collection[str] = (),
+        patience: float = 15.0,
+    ) -> None:
+        """Say goodbye to all, and wait for the goodbye of those who are here and of those `awaited`."""
         self.farewell = Farewell(mood=mood, reason=reason[:4000], cloud=cloud)
         self.enter("over")
-        asked = self.lobby.here()
-        with self.lobby.changed:
-            self.lobby.changed.wait_for(lambda: all(g.standing != "here" for g in asked), timeout=15)
-        return [guest for guest in asked if guest.standing != "parted"]
+        self.lobby.wait_for_goodbyes(awaited, patience)
 
     # ---- what they said -------------------------------------------------------------------------------
 
     def _hear_outlook(self, guest: Guest, outlook: Outlook) -> None:
-        if self.proposal is None:
-            raise ProtocolError(f"{guest.name} showed a plan before there was a proposal")
+        if "proposal" not in guest.said or guest.outlook is not None:
+            raise ProtocolError(f"{guest.name} showed a plan that nobody asked for")
         self.listener.outlook(guest, outlook)
         guest.outlook = outlook
         self.welcome(guest)
@@ -215,46 +224,22 @@ class Initiator:
         else:
             self.listener.ready(guest, message.plugin, bytes.fromhex(message.request))
 
-    def _hear_end(self, guest: Guest, message: Joined | Failed) -> None:
-        if isinstance(message, Failed):
-            guest.standing, guest.reason = "failed", "; ".join(message.lines)[:2000]
-        else:
-            guest.done.add(message.stage)
-            guest.facts = message.facts or guest.facts
-        self.listener.settled(guest, message)
-        self.welcome(guest)
+    def _hear_farewell(self, guest: Guest, message: Farewell) -> None:
+        guest.reason = guest.reason or message.reason
+        if guest.standing != "failed":
+            guest.standing = "parted"
+        if message.mood == "done" and self.farewell is not None and self.farewell.mood == "done":
+            self.listener.parted(guest)
+
+    def _dismiss(self, guest: Guest, connection: Connection, reason: str) -> None:
+        """Send away a joiner that does not keep to the script; its part in a run that began is over."""
+        if self.proposal is not None and guest.connection is connection:
+            guest.standing, guest.reason = "failed", reason
+        with suppress(ConnectionLost, ProtocolError):
+            connection.send(encode(Farewell(mood="failed", reason=reason[:4000])))
+        connection.close(reason)
 
     def _gone(self, guest: Guest, connection: Connection, reason: str) -> None:
         if guest.leave(connection, reason):
             self.listener.noticed(guest, f"is away: {reason}" if reason else "is away")
         self.lobby.note()
-
-    def _due(self, guest: Guest) -> Sequence[tuple[str, Message]]:
-        """Return what a guest must have been told by now, in order, each with a name of its own."""
-        reached = PHASES.index(self.phase)
-        due: list[tuple[str, Message]] = []
-        if self.proposal is not None and self.phase != "over":
-            if self.proposal.inputs.node(guest.name) is None:
-                return [
-                    ("refusal", Refusal(reason="the operator of the initiator did not pick this machine"))
-                ]
-            due.append(("proposal", self.proposal))
-        if guest.outlook is not None and guest.standing == "here":
-            if reached >= PHASES.index("admit"):
-                due.append(("admission", Admission(digest=guest.outlook.digest)))
-            if self.phase == "enter":
-                due.append(("go enter", Go(stage="enter")))
-            due += [
-                (f"token {plugin}", Token(plugin=plugin, value=guest.tokens[plugin]))
-                for plugin in sorted(guest.asked)
-                if plugin in guest.tokens
-            ]
-            if self.phase == "adapt" and self.news is not None:
-                due.append(("go adapt", self.news))
-        if guest.standing == "failed":
-            due.append(
-                ("farewell", Farewell(mood="failed", reason=f"the run goes on without: {guest.reason}"))
-            )
-        elif self.phase == "over" and self.farewell is not None:
-            due.append(("farewell", self.farewell))
-        return due

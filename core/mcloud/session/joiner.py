@@ -26,6 +26,7 @@ from mcloud.session.protocol import (
     Hello,
     Introduction,
     Message,
+    Mood,
     Outlook,
     OutlookLine,
     Proposal,
@@ -33,6 +34,7 @@ from mcloud.session.protocol import (
     Token,
     decode,
     encode,
+    refuse_other_version,
 )
 from mcloud.session.transport import Connection, ConnectionLost, dial
 
@@ -121,11 +123,7 @@ class Joiner:
         connection.send(mine)
         theirs = connection.receive(timeout=10)
         hello = decode(theirs, Hello)
-        if hello.version != VERSION:
-            raise ProtocolError(
-                f"{hello.name} speaks version {hello.version} of the protocol, this machine {VERSION}",
-                hint="install the same version of mcloud on all machines",
-            )
+        refuse_other_version(hello, whose=hello.name)
         if hello.role != "initiator" or len(hello.methods) != 1 or hello.methods[0] not in self.methods:
             raise ProtocolError("the other side is no initiator with a trust method of ours")
         shown = connection.peer_certificate
@@ -180,7 +178,6 @@ class Joiner:
         ProtocolError, and what `work` raises; the initiator is told the reason.
         """
         with connection:
-            self.connection = connection
             try:
                 self.introduce(connection, work)
                 said: Message = self.be_welcomed(connection, work)
@@ -188,11 +185,11 @@ class Joiner:
                     said = self.enter(connection, work)
                 if said.mood == "done":
                     work.close(said.cloud or {})
-                self.part(connection)
+                self.part(connection, said.mood)
             except ConnectionLost:
                 raise
             except McloudError as error:
-                self.part(connection, str(error))
+                self.part(connection, "failed", str(error))
                 raise
             finally:
                 self.connection = None
@@ -215,6 +212,8 @@ class Joiner:
         """Make our own plan and show it."""
         lines, digest = work.propose(proposal)
         connection.send(encode(Outlook(lines=lines, digest=digest)))
+        # Steps of a run that goes on report from now on, not before: the initiator knows our plan first.
+        self.connection = connection
 
     def enter(self, connection: Connection, work: Work) -> Message:
         """Hear one message and do what it asks for."""
@@ -239,9 +238,9 @@ class Joiner:
             return False
         return True
 
-    def part(self, connection: Connection, reason: str = "") -> None:
+    def part(self, connection: Connection, mood: Mood, reason: str = "") -> None:
         """Say goodbye; the connection may be gone already."""
         try:
-            connection.send(encode(Farewell(mood="failed" if reason else "done", reason=reason[:4000])))
+            connection.send(encode(Farewell(mood=mood, reason=reason[:4000])))
         except (ConnectionLost, ProtocolError):
             return

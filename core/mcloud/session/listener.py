@@ -26,6 +26,10 @@ class Listener(Protocol):
         """Show what happened on a joiner."""
         ...
 
+    def parted(self, guest: Guest) -> None:
+        """Take note that a joiner heard that the cloud is formed."""
+        ...
+
     def settled(self, guest: Guest, message: Joined | Failed) -> None:
         """Take note that a joiner's stage came to its end, good or bad."""
         ...

@@ -1,9 +1,9 @@
 """The joiners of one session, as the initiator knows them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from threading import Condition, RLock
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mcloud.errors import ProtocolError
 from mcloud.plan import Stage
@@ -11,7 +11,8 @@ from mcloud.session.certificates import fingerprint
 from mcloud.session.protocol import Hello, Introduction, Message, Outlook, encode
 from mcloud.session.transport import Connection, ConnectionLost
 
-Standing = Literal["trusted", "here", "away", "failed", "parted"]
+Standing = Literal["here", "away", "trusted", "parted", "failed"]
+_NEARNESS: tuple[Standing, ...] = get_args(Standing)
 
 
 @dataclass
@@ -42,7 +43,8 @@ class Guest:
             if self.connection is not None:
                 self.connection.close("it came back on another connection")
             self.connection, self.introduction = connection, introduction
-            self.standing = "failed" if self.standing == "failed" else "here"
+            if self.standing != "failed":
+                self.standing, self.reason = "here", ""
             self.outlook, self.address = None, connection.peer_address
             self.asked.clear()
             self.said.clear()
@@ -110,9 +112,20 @@ class Lobby:
         return tuple(guest for guest in self.all() if guest.standing == "here")
 
     def named(self, name: str) -> Guest | None:
-        """Return the guest of this name; one who is here goes before one who left."""
+        """Return the guest of this name; one who is here goes before one who is away or left."""
         found = [guest for guest in self.all() if guest.name == name]
-        return min(found, key=lambda guest: guest.standing != "here", default=None)
+        return min(found, key=lambda guest: _NEARNESS.index(guest.standing), default=None)
+
+    def wait_for_goodbyes(self, awaited: Collection[str], patience: float) -> None:
+        """Wait until nobody is here, and none of those `awaited` is away and could come back."""
+
+        def may_say_it(guest: Guest) -> bool:
+            return guest.standing == "here" or (
+                guest.name in awaited and guest.standing in {"away", "trusted"}
+            )
+
+        with self.changed:
+            self.changed.wait_for(lambda: not any(map(may_say_it, self.all())), timeout=patience)
 
     def note(self) -> None:
         """Wake those who wait for a change."""

@@ -9,13 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, TypeAdapter, V
 from mcloud.errors import ProtocolError
 from mcloud.inputs import Inputs
 from mcloud.model import HostName, Node, Printable
-from mcloud.plan import Stage
 from mcloud.watch import Happening
 
 VERSION = 1
 PORT = 9442
 
 Mood = Literal["done", "planned", "failed", "aborted"]
+Part = Literal["enter", "adapt"]
+"""The stages in which a joiner has a part."""
 
 
 class Message(BaseModel):
@@ -91,7 +92,7 @@ class Go(Message):
     """Run a stage of the admitted plan. Facts: what all machines' joins offered, by plugin and machine."""
 
     type: Literal["go"] = "go"
-    stage: Stage
+    stage: Part
     inputs: Inputs | None = Field(default=None, description="the cut roster, if machines fell out")
     facts: Mapping[str, Mapping[str, tuple[Mapping[str, Any], ...]]] = Field(default_factory=dict)
 
@@ -123,7 +124,7 @@ class Joined(Message):
     """The joiner's steps of a stage are done."""
 
     type: Literal["joined"] = "joined"
-    stage: Stage
+    stage: Part
     facts: Mapping[str, tuple[Mapping[str, Any], ...]] = Field(default_factory=dict)
 
 
@@ -131,7 +132,7 @@ class Failed(Message):
     """The joiner's steps of a stage failed; it stops here."""
 
     type: Literal["failed"] = "failed"
-    stage: Stage
+    stage: Part
     lines: tuple[Printable, ...] = Field(max_length=200)
 
 
@@ -206,6 +207,15 @@ def decode(raw: bytes, *expected: type[M]) -> M:
         wanted = " or ".join(kind.__name__ for kind in expected)
         raise ProtocolError(f"{type(message).__name__} was said where only {wanted} may be said")
     return message
+
+
+def refuse_other_version(hello: Hello, *, whose: str) -> None:
+    """Raise ProtocolError if the other side speaks another version of the protocol."""
+    if hello.version != VERSION:
+        raise ProtocolError(
+            f"{whose} speaks version {hello.version} of the protocol, this machine {VERSION}",
+            hint="install the same version of mcloud on all machines",
+        )
 
 
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from typing import Any, Literal, Self
 from pydantic import SecretStr
 
 from mcloud import hookimpl
-from mcloud.attending import Attending
+from mcloud.attending import Attending, ended, resumed
 from mcloud.cloud import plan_for
 from mcloud.context import Surroundings
 from mcloud.forming import Forming
 from mcloud.here import Here
 from mcloud.inputs import Inputs
-from mcloud.joining import Joining, ended, resumed
+from mcloud.joining import Joining
 from mcloud.journal import Journal
 from mcloud.model import API, Beacon, Manifest, Node, Survey
 from mcloud.order import Order
@@ -341,7 +341,9 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
 
     def _story(self) -> str:
         return "\n".join(
-            f"{machine.name}: {notice}" for machine in self.machines.values() for notice in machine.person.notices
+            f"{machine.name}: {notice}"
+            for machine in self.machines.values()
+            for notice in machine.person.notices
         )
 
     @contextmanager

@@ -1,0 +1,74 @@
+"""What is due between an initiator and a joiner: after a broken connection all of it is said again."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from mcloud.errors import ProtocolError
+from mcloud.session.lobby import Guest
+from mcloud.session.protocol import (
+    Admission,
+    Failed,
+    Farewell,
+    Go,
+    Joined,
+    Message,
+    Progress,
+    Proposal,
+    Ready,
+    Refusal,
+    Token,
+)
+
+Phase = Literal["gather", "propose", "admit", "enter", "adapt", "over"]
+PHASES: tuple[Phase, ...] = ("gather", "propose", "admit", "enter", "adapt", "over")
+
+
+def due(
+    guest: Guest, *, phase: Phase, proposal: Proposal | None, news: Go | None, farewell: Farewell | None
+) -> Sequence[tuple[str, Message]]:
+    """Return what a guest must have been told in this phase, in order, each with a name of its own."""
+    said: list[tuple[str, Message]] = []
+    # Who comes back when all is done needs the plan once more, to keep the record by it.
+    if proposal is not None and (phase != "over" or (farewell is not None and farewell.mood == "done")):
+        if proposal.inputs.node(guest.name) is None:
+            return [("refusal", Refusal(reason="the operator of the initiator did not pick this machine"))]
+        said.append(("proposal", proposal))
+    if guest.outlook is not None and guest.standing == "here":
+        said += _in_the_run(guest, phase=phase, digest=guest.outlook.digest, news=news)
+    if guest.standing == "failed":
+        reason = f"the run goes on without: {guest.reason}"
+        said.append(("farewell", Farewell(mood="failed", reason=reason[:4000])))
+    elif phase == "over" and farewell is not None:
+        said.append(("farewell", farewell))
+    return said
+
+
+def _in_the_run(guest: Guest, *, phase: Phase, digest: str, news: Go | None) -> Sequence[tuple[str, Message]]:
+    said: list[tuple[str, Message]] = []
+    if phase in {"admit", "enter", "adapt"}:
+        said.append(("admission", Admission(digest=digest)))
+    if phase == "enter":
+        said.append(("go enter", Go(stage="enter")))
+    if phase in {"enter", "adapt"}:
+        said += [
+            (f"token {plugin}", Token(plugin=plugin, value=guest.tokens[plugin]))
+            for plugin in sorted(guest.asked)
+            if plugin in guest.tokens
+        ]
+    if phase == "adapt" and news is not None:
+        said.append(("go adapt", news))
+    return said
+
+
+def timely(guest: Guest, message: Ready | Progress | Joined | Failed, *, phase: Phase) -> bool:
+    """Return whether a message about a joiner's work is to be heeded; ProtocolError if it is too early.
+
+    Who was in the middle of its work when this session began may be ahead of us: what it says then
+    is let pass, because it says it again when it is told to go.
+    """
+    stage = message.stage if isinstance(message, Joined | Failed) else "enter"
+    if guest.outlook is not None and PHASES.index(phase) >= PHASES.index(stage):
+        return True
+    if guest.outlook is None or guest.introduction is None or not guest.introduction.run:
+        raise ProtocolError(f"{guest.name} said {type(message).__name__} before it was told to begin")
+    return False
