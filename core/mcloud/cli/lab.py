@@ -5,11 +5,14 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
 
 from mcloud.lab import Lab, Machine
+from mcloud.lab.forming import LOG
+from mcloud.lab.forming import form as form_cloud
 from mcloud.lab.layout import DEFAULT_DISKS
 from mcloud.lab.roots import environment
 
@@ -59,6 +62,21 @@ def _command(**attributes: Any) -> Callable[[Callable[..., None]], click.Command
 def up(lab: Lab, *, machines: int, disks: tuple[str, ...], nics: tuple[str, ...]) -> None:
     """Make the machines and boot them."""
     lab.up(machines=machines, disks=disks, nics=nics, say=click.echo)
+
+
+@_command(context_settings={"ignore_unknown_options": True})
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def form(lab: Lab, *, file: str, options: tuple[str, ...]) -> None:
+    """Type `mcloud preseed FILE` on every machine at once; OPTIONS are handed on to it.
+
+    This terminal shows the first machine's screen; the others write to /root/mcloud.log.
+    """
+    statuses = form_cloud(lab, Path(file).read_text(), options=options)
+    for name, status in statuses.items():
+        if status:
+            click.echo(f"{name} ended with status {status}: mcloud lab run {name} -- tail {LOG}", err=True)
+    sys.exit(max(statuses.values()))
 
 
 @_command()

@@ -1,0 +1,40 @@
+# Two commands: `make cloud` forms a real cloud of three machines on this one, `make test` tests everything.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: cloud cloud-down test check unit lab-test packages benchmark
+
+cloud: .venv/installed packages
+	$(BIN)/mcloud lab down
+	$(BIN)/mcloud lab up --machines 3
+	$(BIN)/mcloud lab form examples/lab.yaml
+
+cloud-down: .venv/installed
+	$(BIN)/mcloud lab down
+
+test: check unit lab-test
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	$(BIN)/lint-imports
+
+unit: .venv/installed
+	$(BIN)/python -m pytest -q --ignore tests/lab
+
+lab-test: .venv/installed packages
+	$(BIN)/python -m pytest -q -x tests/lab
+
+benchmark: .venv/installed packages
+	$(BIN)/python benchmarks/forming.py
+
+packages:
+	tools/lab-packages.sh
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
