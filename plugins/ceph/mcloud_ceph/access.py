@@ -1,0 +1,76 @@
+"""Steps for what a machine needs to reach the cluster: ceph.conf and the keys of its clients."""
+
+import re
+from collections.abc import Sequence
+
+from mcloud import JoinToken, Node, Step, StepContext, StorageAccess
+from mcloud_ceph import client, tokens
+from mcloud_ceph.files import (
+    ADMIN_CAPS,
+    ADMIN_KEYRING,
+    CLIENT_KEYRING,
+    CONF,
+    conf,
+    fsid_of,
+    keyring,
+    monitor_hosts,
+)
+from mcloud_ceph.layout import CLIENT, has_filesystem, monitors
+from mcloud_ceph.settings import CephSettings
+
+
+def access(node: Node, nodes: Sequence[Node], settings: CephSettings) -> Step:
+    """Return the step that lets this machine reach the cluster: ceph.conf and the keys of its clients."""
+    drivers = ["ceph", *(["cephfs"] if has_filesystem(nodes, settings) else [])]
+
+    def run(ctx: StepContext) -> None:
+        host = ctx.host
+        if node.founder:
+            key = client.key_in(client.ask(host, ["auth", "get", f"client.{CLIENT}"])[0])
+        else:
+            ticket = tokens.read(ctx)
+            key = ticket.client.get_secret_value()
+            if ticket.admin:
+                admin = keyring("client.admin", ticket.admin.get_secret_value(), ADMIN_CAPS)
+                host.write(ADMIN_KEYRING, admin, mode=0o600)
+            host.write(CONF, conf(ticket.fsid, node, nodes, settings))
+        # Last: the probe takes it as the sign that the others are there.
+        host.write(CLIENT_KEYRING, keyring(f"client.{CLIENT}", key), mode=0o600)
+
+    def probe(ctx: StepContext) -> Sequence[StorageAccess] | None:
+        if fsid_of(ctx.host.read(CONF)) is None or ctx.host.stat(CLIENT_KEYRING) is None:
+            return None
+        return [StorageAccess(driver=driver) for driver in drivers]
+
+    def undo(ctx: StepContext) -> None:
+        # The founder's conf and admin key came with its monitor, and go with it.
+        for path in (CLIENT_KEYRING, *(() if node.founder else (ADMIN_KEYRING, CONF))):
+            ctx.host.write(path, None)
+
+    return Step(
+        name="access",
+        run=run,
+        probe=probe,
+        undo=undo,
+        needs=() if node.founder else (JoinToken,),
+        offers=(StorageAccess,),
+    )
+
+
+def known_monitors(nodes: Sequence[Node], settings: CephSettings) -> Step:
+    """Return the step that completes the list of monitors, now that those who come have come."""
+    line = f"mon_host = {monitor_hosts(monitors(nodes), settings)}"
+
+    def run(ctx: StepContext) -> None:
+        before = ctx.keep("before", ctx.host.read(CONF)) or ""
+        ctx.host.write(CONF, re.sub(r"^mon_host = .*$", line, before, flags=re.MULTILINE))
+
+    def probe(ctx: StepContext) -> tuple[()] | None:
+        return () if line in (ctx.host.read(CONF) or "").splitlines() else None
+
+    def undo(ctx: StepContext) -> None:
+        before = ctx.kept("before")
+        if before is not None:
+            ctx.host.write(CONF, before)
+
+    return Step(name="known-monitors", run=run, probe=probe, undo=undo)

@@ -1,0 +1,102 @@
+"""The text of Ceph's own files: ceph.conf and keyrings; and keys."""
+
+import base64
+import os
+import re
+import struct
+import time
+from collections.abc import Mapping, Sequence
+
+from mcloud import Host, Node, ServiceError
+from mcloud_ceph.layout import CLIENT, FILESYSTEM, POOL, address_in, monitors, public_address
+from mcloud_ceph.settings import CephSettings
+
+CONF = "/etc/ceph/ceph.conf"
+ADMIN_KEYRING = "/etc/ceph/ceph.client.admin.keyring"
+CLIENT_KEYRING = f"/etc/ceph/ceph.client.{CLIENT}.keyring"
+STATE = "/var/lib/ceph"
+
+ADMIN_CAPS = {"mon": "allow *", "mgr": "allow *", "osd": "allow *", "mds": "allow *"}
+MANAGER_CAPS = {"mon": "profile mgr", "osd": "allow *", "mds": "allow *"}
+METADATA_CAPS = {"mon": "profile mds", "osd": "allow rw tag cephfs *=*", "mds": "allow"}
+OSD_CAPS = {"mon": "allow profile osd", "mgr": "allow profile osd", "osd": "allow *"}
+
+Caps = Mapping[str, str]
+
+
+def client_caps(*, filesystem: bool) -> Caps:
+    """Return what the client of pools and file system may do: its own pools and nothing else."""
+    caps = {"mon": "profile rbd", "mgr": f"profile rbd pool={POOL}", "osd": f"profile rbd pool={POOL}"}
+    if filesystem:
+        caps["mon"] += ", allow r"
+        caps["osd"] += f", allow rw tag cephfs data={FILESYSTEM}"
+        # p: quotas, s: snapshots, both of which LXD sets on its volumes.
+        caps["mds"] = f"allow rwps fsname={FILESYSTEM}"
+    return caps
+
+
+def new_key() -> str:
+    """Make a secret key as `ceph-authtool --gen-print-key` does: type 1 (AES), time, length, 16 bytes."""
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    return base64.b64encode(struct.pack("<HIIH", 1, seconds, nanoseconds, 16) + os.urandom(16)).decode()
+
+
+def keyring(entity: str, key: str, caps: Caps | None = None) -> str:
+    """Return one entity's section of a keyring file."""
+    lines = [
+        f"[{entity}]",
+        f"\tkey = {key}",
+        *(f'\tcaps {on} = "{what}"' for on, what in (caps or {}).items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def conf(fsid: str, node: Node, nodes: Sequence[Node], settings: CephSettings) -> str:
+    """Return ceph.conf of one machine; all other options are in the cluster itself (`ceph config dump`).
+
+    It names the monitors that are there before this run's machines join: every call of a client that
+    knows one which is not running yet takes 3 s more, now and then (mon_client_hunt_interval).
+    """
+    there = [monitor for monitor in monitors(nodes) if monitor.founder or monitor.standing == "member"]
+    public = public_address(node, settings)
+    internal = address_in(node, settings.internal_network) if settings.internal_network else None
+    lines = [
+        "# Written by mcloud. What is not here is in the cluster: ceph config dump",
+        "[global]",
+        f"fsid = {fsid}",
+        f"mon_host = {monitor_hosts(there or monitors(nodes), settings)}",
+        f"public_addr = {public}",
+        *([f"cluster_addr = {internal}"] if internal else []),
+        *(["ms_bind_ipv4 = false", "ms_bind_ipv6 = true"] if ":" in public else []),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def monitor_hosts(monitors: Sequence[Node], settings: CephSettings) -> str:
+    """Return monitors' addresses without ports: LXD 5.0 reads this line too, for the kernel's mount."""
+    return ",".join(bracketed(public_address(monitor, settings)) for monitor in monitors)
+
+
+def fsid_of(text: str | None) -> str | None:
+    """Return the id of the cluster in a ceph.conf; None where there is none."""
+    found = re.search(r"^\s*fsid\s*=\s*([0-9a-fA-F-]{36})\s*$", text or "", re.MULTILINE)
+    return found.group(1).lower() if found else None
+
+
+def fsid_here(host: Host) -> str:
+    """Return the id of this machine's cluster; ServiceError where there is none."""
+    fsid = fsid_of(host.read(CONF))
+    if fsid is None:
+        raise ServiceError(f"{CONF} of this machine names no cluster", hint="run the same command again")
+    return fsid
+
+
+def bracketed(address: str) -> str:
+    """Return an address as it stands before a port."""
+    return f"[{address}]" if ":" in address else address
+
+
+def monitor_addresses(address: str) -> str:
+    """Return a monitor's addresses as the monitor map holds them: both messengers, Ceph's own ports."""
+    host = bracketed(address)
+    return f"[v2:{host}:3300,v1:{host}:6789]"

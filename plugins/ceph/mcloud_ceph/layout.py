@@ -1,0 +1,94 @@
+"""Who runs what, where, under which name: all that follows from the roster and the settings alone."""
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from mcloud import Disk, DiskChoice, Node
+from mcloud_ceph.settings import CephNode, CephSettings, stable_path
+
+CLUSTER = "ceph"
+"""Ceph's own name for the files in /etc/ceph; other names have been deprecated since Nautilus."""
+POOL = "remote"
+FILESYSTEM = "remote-fs"
+METADATA_POOL = "remote-fs-meta"
+DATA_POOL = "remote-fs-data"
+CLIENT = "lxd"
+"""The client that uses pools and file system: `client.lxd`."""
+
+WANTED_MONITORS = 3
+"""Monitors survive the loss of one of three; of two, of none."""
+
+
+def monitors(nodes: Sequence[Node]) -> Sequence[Node]:
+    """Return the machines with a monitor, a manager and a metadata server: the first three, or the first."""
+    return nodes[:WANTED_MONITORS] if len(nodes) >= WANTED_MONITORS else nodes[:1]
+
+
+def runs_monitor(node: Node, nodes: Sequence[Node]) -> bool:
+    """Say whether a machine is one of the monitors' machines."""
+    return node.name in {monitor.name for monitor in monitors(nodes)}
+
+
+def disks_of(node: Node, node_settings: Mapping[str, CephNode]) -> Sequence[DiskChoice]:
+    """Return the disks that Ceph takes on one machine."""
+    return node_settings.get(node.name, CephNode()).disks
+
+
+def copies(nodes: Sequence[Node], settings: CephSettings, node_settings: Mapping[str, CephNode]) -> int:
+    """Return how often data is kept: as set, but never more often than there are machines with disks."""
+    hosts = [node for node in nodes if disks_of(node, node_settings)]
+    return max(1, min(settings.replicas, len(hosts)))
+
+
+def has_filesystem(nodes: Sequence[Node], settings: CephSettings) -> bool:
+    """Say whether the file system is made: it is wanted, and every kernel can mount it."""
+    return settings.cephfs and all("ceph" in node.survey.abilities for node in nodes)
+
+
+def address_in(node: Node, network: IPv4Network | IPv6Network | None) -> str | None:
+    """Return the machine's address in a network (without one: its own); None if it has none there."""
+    if network is None:
+        return node.address
+    known = [*node.addresses, *(address.ip for nic in node.survey.nics for address in nic.addresses)]
+    return next((str(address) for address in known if ip_address(str(address)) in network), None)
+
+
+def public_address(node: Node, settings: CephSettings) -> str:
+    """Return the address that monitors and OSDs of this machine are reached at."""
+    return address_in(node, settings.public_network) or node.address
+
+
+def osd_uuid(fsid: str, node: Node, disk: DiskChoice) -> str:
+    """Return the id of the OSD on a disk: the same whenever the same run is made again."""
+    return str(uuid.uuid5(uuid.UUID(fsid), f"{node.name} {disk.path}"))
+
+
+def step_name(disk: DiskChoice) -> str:
+    """Return a disk's name as part of a step's name, in kebab-case."""
+    return "osd-" + re.sub(r"[^a-z0-9]+", "-", disk.path.removeprefix("/dev/").removeprefix("disk/").lower())
+
+
+def found_disk(node: Node, choice: DiskChoice) -> Disk | None:
+    """Return what the survey knows of a chosen disk, by any of its names."""
+    return next(
+        (disk for disk in node.survey.disks if choice.path == disk.device or choice.path in disk.links), None
+    )
+
+
+def lasting_path(node: Node, choice: DiskChoice) -> str:
+    """Return the name under which the disk is found after a reboot too."""
+    if choice.path.startswith("/dev/disk/"):
+        return choice.path
+    found = found_disk(node, choice)
+    return stable_path(found) if found else choice.path
+
+
+def loss(node: Node, choice: DiskChoice) -> str:
+    """Say in words what wiping a disk loses: `everything on /dev/sdb of n1 (10 GiB, ext4, MODEL)`."""
+    disk = found_disk(node, choice)
+    if disk is None:
+        return f"everything on {choice.path} of {node.name}"
+    facts = [f"{disk.size / 2**30:.0f} GiB", disk.content, disk.model]
+    return f"everything on {choice.path} of {node.name} ({', '.join(fact for fact in facts if fact)})"

@@ -1,0 +1,154 @@
+"""Steps for OSDs: one per disk, BlueStore straight on the device."""
+
+from functools import partial
+
+from mcloud import DiskChoice, Host, JoinToken, Node, ServiceError, Step, StepContext
+from mcloud_ceph import client, disks, tokens, units
+from mcloud_ceph.files import ADMIN_KEYRING, CONF, STATE, fsid_here, fsid_of, keyring
+from mcloud_ceph.layout import lasting_path, loss, osd_uuid, step_name
+from mcloud_ceph.timing import MAKING
+
+OSDS = f"{STATE}/osd"
+
+_OWN = "for i in $$(seq 60); do [ -b BLOCK ] && exec chown ceph:ceph BLOCK; sleep 1; done; exit 1"
+"""Shell that waits for a disk and gives it to Ceph (`$$`: systemd's `$`)."""
+
+
+def make(node: Node, disk: DiskChoice) -> Step:
+    """Return the step that makes an OSD out of a disk."""
+    return Step(
+        name=step_name(disk),
+        run=partial(_run, node, disk),
+        probe=partial(_probe, node, disk),
+        undo=partial(_undo, disk),
+        needs=() if node.founder else (JoinToken,),
+        destroys=(loss(node, disk),) if disk.wipe else (),
+        loses=(f"all that Ceph keeps on {disk.path} of {node.name}",),
+    )
+
+
+def _run(node: Node, disk: DiskChoice, ctx: StepContext) -> None:
+    """Claim the disk, make the OSD on it, start it."""
+    host, ticket = ctx.host, _ticket(node, disk, ctx)
+    ctx.keep("uuid", ticket.uuid)
+    folder = f"{OSDS}/ceph-{ticket.number}"
+    if host.stat(f"{folder}/ready") is None:
+        _clear(node, disk, host, uuid=ticket.uuid)
+        _make_store(host, ticket, folder=folder, path=lasting_path(node, disk))
+    unit = _unit(ticket.number)
+    # At boot the disk is root's again, and may appear later than the unit is started.
+    units.add_to(host, unit, {"ExecStartPre": f"+/bin/sh -c '{_OWN.replace('BLOCK', f'{folder}/block')}'"})
+    units.start(host, unit)
+    name = f"osd.{ticket.number}"
+    ended = ctx.wait(
+        lambda: "up" if _is_up(host, ticket.number) else units.failure(host, unit),
+        what=f"{name} on {disk.path} to come up",
+        progress=lambda: client.daemon(host, name, "status"),
+    )
+    if ended != "up":
+        raise ServiceError(
+            f"{name} on {disk.path} of {node.name} does not start: {ended}",
+            hint=f"journalctl -u {unit} on {node.name} says more; is the disk sound?",
+        )
+
+
+def _ticket(node: Node, disk: DiskChoice, ctx: StepContext) -> tokens.OsdTicket:
+    """Return number and key of the OSD on this disk: made here at the seat, else from the token."""
+    if node.founder:
+        return tokens.new_osds(ctx.host, fsid=fsid_here(ctx.host), node=node, disks=[disk])[0][0]
+    ticket = tokens.read(ctx)
+    wanted = osd_uuid(ticket.fsid, node, disk)
+    for osd in ticket.osds:
+        if osd.uuid == wanted:
+            return osd
+    raise ServiceError(
+        f"the token for {node.name} holds no OSD for {disk.path}", hint="run the same command again"
+    )
+
+
+def _clear(node: Node, disk: DiskChoice, host: Host, *, uuid: str) -> None:
+    """Look once more before the disk is taken: what is on it may only go if the plan said so."""
+    found = disks.content(host, disk.path)
+    half_made = disks.owner(host, disk.path) == uuid
+    if found and not disk.wipe and not half_made:
+        raise ServiceError(
+            f"{disk.path} of {node.name} is not empty ({', '.join(found)}) and was not to be wiped",
+            hint="say `wipe: true` for this disk if what is on it may be destroyed, or name another disk",
+        )
+    if found or half_made:
+        disks.wipe(host, disk.path)
+
+
+def _make_store(host: Host, ticket: tokens.OsdTicket, *, folder: str, path: str) -> None:
+    host.run(["rm", "--recursive", "--force", folder])
+    # Written ahead of mkfs, which writes the same: by it an undo knows a folder that was left half-made.
+    host.write(f"{folder}/fsid", f"{ticket.uuid}\n")
+    secret = keyring(f"osd.{ticket.number}", ticket.key.get_secret_value())
+    host.write(f"{folder}/keyring", secret, mode=0o600)
+    host.run(["ln", "--symbolic", path, f"{folder}/block"])
+    host.run(["chown", "ceph:ceph", folder, f"{folder}/fsid", f"{folder}/keyring", f"{folder}/block"])
+    host.run(["chmod", "0750", folder])
+    who = ["--id", str(ticket.number), "--osd-uuid", ticket.uuid, "--setuser", "ceph", "--setgroup", "ceph"]
+    host.run(["ceph-osd", "--mkfs", *who, *MAKING], seconds=300)
+
+
+def _probe(node: Node, disk: DiskChoice, ctx: StepContext) -> tuple[()] | None:
+    fsid = fsid_of(ctx.host.read(CONF))
+    number = fsid and _number(ctx.host, osd_uuid(fsid, node, disk))
+    there = (
+        number
+        and ctx.host.stat(f"{OSDS}/ceph-{number}/ready") is not None
+        and units.runs(ctx.host, _unit(number))
+        and _is_up(ctx.host, number)
+    )
+    return () if there else None
+
+
+def _undo(disk: DiskChoice, ctx: StepContext) -> None:
+    """Free the disk, whatever the others say, and tell the monitors if they answer."""
+    host, uuid = ctx.host, ctx.kept("uuid")
+    if uuid is None:
+        return
+    number = _number(host, uuid)
+    if number is not None:
+        units.stop(host, _unit(number))
+        units.take_from(host, _unit(number))
+    # Only what this OSD left: the disk may have another owner by now, or be gone.
+    device = host.stat(disk.path)
+    if device is not None and device.kind == "block" and disks.owner(host, disk.path) == uuid:
+        disks.wipe(host, disk.path)
+        host.run(["chown", "root:disk", disk.path])
+    if number is not None:
+        host.run(["rm", "--recursive", "--force", f"{OSDS}/ceph-{number}"])
+        if host.stat(ADMIN_KEYRING) is not None and client.answers(host):
+            client.tell(host, _forget(number), seconds=15)
+
+
+def _forget(number: str) -> list[client.Command]:
+    """Return the commands that take an OSD out of all maps: `osd purge` would need a manager to agree."""
+    name = f"osd.{number}"
+    return [
+        ("osd", "down", number),
+        ("osd", "crush", "remove", name),
+        ("auth", "rm", name),
+        ("osd", "rm", number),
+    ]
+
+
+def _number(host: Host, uuid: str) -> str | None:
+    """Return the number of the OSD with this id on this machine."""
+    for name in host.list(OSDS):
+        number = name.removeprefix("ceph-")
+        if number.isdigit() and (host.read(f"{OSDS}/{name}/fsid") or "").strip() == uuid:
+            return number
+    return None
+
+
+def _unit(number: int | str) -> str:
+    return f"ceph-osd@{number}.service"
+
+
+def _is_up(host: Host, number: int | str) -> bool:
+    """Say whether an OSD takes part: it calls itself active once the monitors have marked it up."""
+    status = client.daemon(host, f"osd.{number}", "status")
+    return bool(status) and status["state"] == "active"

@@ -1,0 +1,64 @@
+"""Start, stop and look at systemd's units of Ceph's daemons, so that they also come back at boot."""
+
+from collections.abc import Mapping
+
+from mcloud import CommandError, Host
+
+DROP_IN = "mcloud.conf"
+
+
+def start(host: Host, unit: str) -> None:
+    """Start a unit now and at every boot, also after it failed too often (StartLimitBurst is 3 in 30 min)."""
+    host.run(["systemctl", "reset-failed", unit], check=False)
+    host.run(["systemctl", "enable", "--now", "--quiet", unit], seconds=120)
+
+
+def runs(host: Host, unit: str) -> bool:
+    """Say whether a unit is running and will be after a reboot."""
+    shown = host.run(["systemctl", "show", "--property=ActiveState,UnitFileState", unit]).stdout.split()
+    return set(shown) == {"ActiveState=active", "UnitFileState=enabled"}
+
+
+def failure(host: Host, unit: str) -> str | None:
+    """Return a failed unit's last words; None as long as it has not failed."""
+    shown = host.run(["systemctl", "show", "--property=Result", "--value", unit]).stdout.strip()
+    if shown == "success":
+        return None
+    said = host.run(
+        ["journalctl", "--unit", unit, "--lines=5", "--output=cat", "--quiet"], check=False
+    ).stdout
+    return " | ".join([shown, *(line.strip() for line in said.splitlines() if line.strip())])[-600:]
+
+
+def stop(host: Host, unit: str) -> None:
+    """Stop a unit for good, by force if it does not end in time; bears one that does not run."""
+    try:
+        host.run(["systemctl", "disable", "--now", "--quiet", unit], check=False, seconds=30)
+    except CommandError:
+        host.run(["systemctl", "kill", "--signal=KILL", unit], check=False)
+        host.run(["systemctl", "stop", unit], check=False, seconds=30)
+    host.run(["systemctl", "reset-failed", unit], check=False)
+
+
+def add_to(host: Host, unit: str, options: Mapping[str, str], *, until_boot: bool = False) -> None:
+    """Put lines into the [Service] part of one unit, from its next `start` on (enabling reads them)."""
+    text = "".join(f"{name}={value}\n" for name, value in options.items())
+    host.write(_drop_in(unit, until_boot=until_boot), f"# Written by mcloud\n[Service]\n{text}")
+
+
+def is_changed(host: Host, unit: str, *, until_boot: bool = False) -> bool:
+    """Say whether our lines are in a unit."""
+    return host.stat(_drop_in(unit, until_boot=until_boot)) is not None
+
+
+def take_from(host: Host, unit: str, *, until_boot: bool = False) -> None:
+    """Take our lines out of a unit again; bears their absence."""
+    if is_changed(host, unit, until_boot=until_boot):
+        path = _drop_in(unit, until_boot=until_boot)
+        host.write(path, None)
+        host.run(["rmdir", path.rpartition("/")[0]], check=False)
+        host.run(["systemctl", "daemon-reload"])
+
+
+def _drop_in(unit: str, *, until_boot: bool) -> str:
+    return f"{'/run' if until_boot else '/etc'}/systemd/system/{unit}.d/{DROP_IN}"
