@@ -12,6 +12,7 @@ from mcloud_ovn.databases import (
     northd_parameters,
     northd_runs,
     restart_northd,
+    serve,
     stop_databases,
 )
 from mcloud_ovn.files import CENTRAL_DEFAULTS, NORTHD_PARAMETERS
@@ -26,6 +27,8 @@ def fit(node: Node, nodes: Sequence[Node]) -> Iterator[Step]:
             CENTRAL_DEFAULTS: central_options(node, peer=first_peer(node, nodes)),
             NORTHD_PARAMETERS: northd_parameters(servers(nodes)),
         }
+        # There already, unless those before this machine in the roster are gone.
+        yield serve(node, peer=first_peer(node, nodes))
         yield Step(
             name="servers",
             run=partial(_write_files, files),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mcloud import Check, Node, ServiceState
+from mcloud import Check, Node
 from mcloud_ovn.inspection import PORT, ROUTED_BY, SWITCH_RUNS
 from mcloud_ovn.roles import (
     SERVERS,
@@ -22,6 +22,7 @@ def check_all(
 ) -> Iterator[Check]:
     """Yield every finding, the cloud's first."""
     yield from _safety(nodes)
+    yield from _datapath(nodes)
     yield from _gateways(settings)
     yield from _uplinks(nodes, settings, node_settings)
     yield from _one_network(nodes, node_settings)
@@ -49,10 +50,23 @@ def _safety(nodes: Sequence[Node]) -> Iterator[Check]:
         )
 
 
-def _service(node: Node, nodes: Sequence[Node]) -> Iterator[Check]:
-    state = node.services.get(
-        "ovn", ServiceState(installed=False, missing=("ovn-host", "openvswitch-switch"))
+def _datapath(nodes: Sequence[Node]) -> Iterator[Check]:
+    slow = [node.name for node in nodes if userspace(node)]
+    if not slow:
+        yield Check(level="ok", message="packets are switched in the kernel")
+        return
+    yield _warning(
+        f"on {', '.join(slow)} the kernel lacks openvswitch or geneve: packets are switched in userspace, "
+        "several times slower, and TCP and UDP work only in instances that compute their own checksums",
+        "boot a kernel with both modules, or give `ethtool -K eth0 tx off` in each instance",
     )
+
+
+def _service(node: Node, nodes: Sequence[Node]) -> Iterator[Check]:
+    state = node.services.get("ovn")
+    if state is None:
+        yield _error("what there is of OVN could not be seen", "look at this machine's log", node.name)
+        return
     missing = [package for package in state.missing if package != "ovn-central" or is_server(node, nodes)]
     if missing:
         yield _error(
@@ -144,15 +158,7 @@ def _tunnels(node: Node, nodes: Sequence[Node], node_settings: Mapping[str, OvnN
         )
         return
     if not userspace(node):
-        yield Check(
-            level="ok", message=f"tunnels from {address}, packets switched in the kernel", machine=node.name
-        )
         return
-    yield _warning(
-        "the kernel lacks openvswitch or geneve: packets are switched in userspace, several times slower",
-        "boot a kernel with both modules to switch in the kernel",
-        node.name,
-    )
     beside = {str(own.ip) for own in nic.addresses} & {node.address}
     if beside and len(nodes) > 1:
         yield _error(

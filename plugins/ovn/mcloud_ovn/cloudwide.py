@@ -1,10 +1,11 @@
 """Steps for the cloud as a whole: everybody is in, and what virtual networks others may now use."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
-from mcloud import NetworkUplink, Node, Offer, Step, StepContext, VirtualNetworks
-from mcloud_ovn.client import DATABASES, NB, SB, Database, kick, northbound, raft, tunnel_addresses
+from mcloud import NetworkUplink, Node, Offer, ServiceError, Step, StepContext, VirtualNetworks
+from mcloud_ovn.client import DATABASES, NB, SB, Database, Raft, kick, northbound, raft, tunnel_addresses
 from mcloud_ovn.files import AUTHORITY, CERTIFICATE, KEY
 from mcloud_ovn.roles import (
     INTEGRATION_BRIDGE,
@@ -20,8 +21,11 @@ SYNC_SECONDS = 30
 
 
 def gather_servers(nodes: Sequence[Node]) -> Step:
-    """See that all servers are in both rafts, and put out those of machines that are not in the roster."""
-    return Step(name="servers", run=partial(_gather_servers, nodes), probe=partial(_servers_are_in, nodes))
+    """See that both rafts work, and put out servers of machines that are not in the roster.
+
+    Who is in it and is to serve has joined before, or does so in `adapt`; who is not, leaves there.
+    """
+    return Step(name="servers", run=partial(_put_out_strangers, nodes), probe=partial(_no_strangers, nodes))
 
 
 def gather_chassis(nodes: Sequence[Node], node_settings: Mapping[str, OvnNode]) -> Step:
@@ -72,29 +76,25 @@ def uplink_of(
     )
 
 
-def _raft_addresses(nodes: Sequence[Node], database: Database) -> frozenset[str]:
-    return frozenset(f"ssl:{bracketed(node.address)}:{database.raft_port}" for node in nodes)
-
-
-def _gather_servers(nodes: Sequence[Node], ctx: StepContext) -> None:
+def _put_out_strangers(nodes: Sequence[Node], ctx: StepContext) -> None:
     for database in DATABASES:
         state = raft(ctx.host, database)
-        for address, server in (state.servers if state else {}).items():
-            if address not in _raft_addresses(nodes, database):
-                kick(ctx.host, database, server)
-    ctx.wait(lambda: _servers_are_in(nodes, ctx), what="all servers to be in both databases' rafts")
+        for server in _strangers(state, nodes, database) if state else ():
+            kick(ctx.host, database, server)
+    ctx.wait(lambda: _no_strangers(nodes, ctx), what="both databases' servers to agree on who they are")
 
 
-def _servers_are_in(nodes: Sequence[Node], ctx: StepContext) -> Sequence[Offer] | None:
+def _no_strangers(nodes: Sequence[Node], ctx: StepContext) -> Sequence[Offer] | None:
     for database in DATABASES:
         state = raft(ctx.host, database)
-        if state is None or not state.settled:
-            return None
-        wanted = _raft_addresses(servers(nodes), database)
-        # A member that is no longer to be a server leaves by itself, in `adapt`.
-        if not wanted <= state.servers.keys() <= _raft_addresses(nodes, database):
+        if state is None or not state.settled or _strangers(state, nodes, database):
             return None
     return ()
+
+
+def _strangers(state: Raft, nodes: Sequence[Node], database: Database) -> Sequence[str]:
+    ours = {f"ssl:{bracketed(node.address)}:{database.raft_port}" for node in nodes}
+    return [server for address, server in state.servers.items() if address not in ours]
 
 
 def _gather_chassis(wanted: frozenset[str], remote: str, ctx: StepContext) -> None:
@@ -109,7 +109,9 @@ def _gather_chassis(wanted: frozenset[str], remote: str, ctx: StepContext) -> No
 
 
 def _all_chassis(wanted: frozenset[str], remote: str, ctx: StepContext) -> Sequence[Offer] | None:
-    return () if wanted <= tunnel_addresses(ctx.host, remote) else None
+    with suppress(ServiceError):
+        return () if wanted <= tunnel_addresses(ctx.host, remote) else None
+    return None
 
 
 def _sync(remote: str, ctx: StepContext) -> None:
@@ -117,5 +119,7 @@ def _sync(remote: str, ctx: StepContext) -> None:
 
 
 def _synced(remote: str, offers: Sequence[Offer], ctx: StepContext) -> Sequence[Offer] | None:
-    asked, done = northbound(ctx.host, remote, "get", "NB_Global", ".", "nb_cfg", "sb_cfg").split()
-    return offers if int(done) >= int(asked) > 0 else None
+    with suppress(ServiceError):
+        asked, done = northbound(ctx.host, remote, "get", "NB_Global", ".", "nb_cfg", "sb_cfg").split()
+        return offers if int(done) >= int(asked) > 0 else None
+    return None

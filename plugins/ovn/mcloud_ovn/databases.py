@@ -120,7 +120,7 @@ def _serve(node: Node, options: str, ctx: StepContext) -> None:
     host = ctx.host
     keep_file(ctx, CENTRAL_DEFAULTS)
     keep(ctx, "active", active(host, UNITS))
-    if host.read(CENTRAL_DEFAULTS) != options:
+    if not all(is_clustered(host, database) for database in DATABASES):
         systemctl(host, "stop", *UNITS)
         for database in DATABASES:
             if not is_clustered(host, database):

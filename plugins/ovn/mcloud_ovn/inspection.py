@@ -24,6 +24,9 @@ PORT = "port:"
 """Before the name of an interface that is a port of an Open vSwitch bridge."""
 
 
+_MOST = 256
+
+
 def look(host: Host) -> ServiceState:
     """Return what is installed, and what of it is in use."""
     missing = [package for path, package in PROGRAMS.items() if host.stat(path) is None]
@@ -35,7 +38,7 @@ def look(host: Host) -> ServiceState:
     return ServiceState(
         installed=True,
         version=_version(host),
-        features=(*_switch(host), *_routes(host))[:64],
+        features=(*_routes(host), *_switch(host))[:_MOST],
         standing="clustered" if clustered else "alone" if found else "idle",
         missing=tuple(missing_too),
         note="; ".join([*(f"a clustered {schema} database" for schema in clustered), *found])[:255],
@@ -76,9 +79,8 @@ def _switch(host: Host) -> Iterator[str]:
     if not _runs(host):
         return
     yield SWITCH_RUNS
-    for bridge in vsctl(host, "list-br").split():
-        for port in vsctl(host, "list-ports", bridge).split():
-            yield f"{PORT}{port}"
+    for port in vsctl(host, "--bare", "--no-headings", "--columns=name", "list", "Port").split():
+        yield f"{PORT}{port}"
 
 
 def _routes(host: Host) -> Iterator[str]:

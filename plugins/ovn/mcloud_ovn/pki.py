@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -55,8 +55,11 @@ def sign_request(
 
     Raises ValueError if the request is damaged, its key is not EC P-256, or it was made without the key.
     """
-    asked = x509.load_der_x509_csr(request)
-    public = asked.public_key()
+    try:
+        asked = x509.load_der_x509_csr(request)
+        public = asked.public_key()
+    except UnsupportedAlgorithm:
+        raise ValueError("its key is of an unknown kind") from None
     if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
         raise ValueError("its key is not EC P-256")  # noqa: TRY004 - the caller knows one error
     if not asked.is_signature_valid:
