@@ -4,6 +4,7 @@ Numbers are small here; MCLOUD_HEAVY=1 takes the ten thousands of the experiment
 """
 
 import errno
+import itertools
 import logging
 import os
 import resource
@@ -139,14 +140,14 @@ def test_it_listens_after_a_full_descriptor_table(caplog: pytest.LogCaptureFixtu
             sock.connect(("127.0.0.1", made.port))
         until(lambda: "cannot take a connection" in caplog.text)
         # The stranger who only sat there has given its place away.
-        until(lambda: was_cut(idle))
+        until(lambda: was_cut(idle), patience=DEFAULT_LIMITS.tls / 2)
         for file in filler:
             os.close(file)
         assert is_served(made.port) < 5
     assert caplog.text.count("cannot take a connection") < 100
 
 
-def test_it_listens_when_there_is_no_thread_to_be_had():
+def test_it_listens_when_there_is_no_thread_to_be_had(caplog: pytest.LogCaptureFixture):
     with door() as made, dial("127.0.0.1", made.port) as there:
         normal = threading.stack_size(1 << 46)  # no system has so much
         try:
@@ -156,6 +157,23 @@ def test_it_listens_when_there_is_no_thread_to_be_had():
         finally:
             threading.stack_size(normal)
         assert is_served(made.port) < 5
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_the_door_closes_however_far_its_callers_are():
+    """Just arrived, begun TLS, finished TLS, open, talking: again and again, at no chosen moment."""
+    before = descriptors()
+    for number in range(200 if HEAVY else 30):
+        with ExitStack() as stack, door() as made:
+            tls = client_context(None).wrap_socket(knock(made.port))
+            stack.callback(tls.close)
+            for sent in (b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00", b"GET"):
+                sock = stack.enter_context(knock(made.port))
+                sock.sendall(sent)
+            if number % 3 == 0:
+                until(lambda: len(made._callers) == 4)
+            # A caller the door does not know it has would be left open here.
+    assert descriptors() == before
 
 
 def test_it_listens_when_the_pins_cannot_be_had(caplog: pytest.LogCaptureFixture):
@@ -197,24 +215,35 @@ def test_idle_connections_from_the_same_source_keep_nobody_out():
         until(lambda: sum(map(was_cut, idle)) >= len(idle) - DEFAULT_LIMITS.per_source)
 
 
+def test_a_flood_from_the_same_source_may_keep_us_out_but_not_for_longer():
+    """The places of one address are shared by all behind it."""
+    with door() as made:
+        for _ in range(200):
+            with knock(made.port) as sock:
+                sock.sendall(b"\x16\x03\x01")
+        assert is_served(made.port) < 5
+
+
 def test_a_running_flood_keeps_nobody_out():
-    """From other sources and from the same one, while it goes on."""
+    """While it goes on, from more sources than there are places."""
     with door() as made:
         stop = threading.Event()
 
-        def flood(source: str) -> None:
+        def flood(net: int) -> None:
             held: list[socket.socket] = []
-            while not stop.is_set():
+            for number in itertools.cycle(range(1, 41)):
+                if stop.is_set():
+                    break
                 with suppress(OSError):
-                    held.append(knock(made.port, source=source))
+                    held.append(knock(made.port, source=f"127.0.{net}.{number}"))
                     held[-1].sendall(b"\x16\x03\x01" if len(held) % 2 else b"")
-                for old in held[:-20]:
+                for old in held[:-100]:
                     old.close()
-                del held[:-20]
+                del held[:-100]
             for old in held:
                 old.close()
 
-        floods = [threading.Thread(target=flood, args=(f"127.0.0.{number}",)) for number in (1, 2, 3)]
+        floods = [threading.Thread(target=flood, args=(net,)) for net in (1, 2)]
         for each in floods:
             each.start()
         try:

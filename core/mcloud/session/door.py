@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -122,7 +123,7 @@ class Door:
 
     def _arrived(self, arrival: socket.socket, address: str) -> None:
         """Take a new connection, or leave it outside."""
-        caller = _Caller(address)
+        caller = _Caller(arrival, address)
         if not self._crowd.enter(caller.visitor):
             arrival.close()
             return
@@ -133,26 +134,19 @@ class Door:
         """See it through TLS; from then on its wire tells what happens."""
         try:
             async with asyncio.timeout(self.limits.tls):
-                await self._handshake(caller, arrival)
+                await must_begin_like_tls(arrival)
+            self._crowd.heard(caller.visitor, stage=1, our_turn=False)
+            await self._handshake(caller, arrival)
         except OSError as error:  # TLS's own errors and time-outs are OSErrors too
             log.debug("%s did not get in: %s", caller.address, error)
+        except Exception:
+            log.exception("%s could not be let in", caller.address)
         finally:
-            caller.task = None
             if caller.wire is None:
+                arrival.close()
                 self._forget(caller)
 
     async def _handshake(self, caller: "_Caller", arrival: socket.socket) -> None:
-        try:
-            await must_begin_like_tls(arrival)
-            self._crowd.heard(caller.visitor, stage=1, our_turn=False)
-            context = self._tls()
-        except ssl.SSLError:
-            arrival.close()
-            log.exception("the pinned certificates cannot be used")
-            raise
-        except BaseException:
-            arrival.close()
-            raise
         events = Events(
             trusted=partial(self._trusted, caller),
             opened=partial(self._opened, caller),
@@ -160,12 +154,12 @@ class Door:
             sent=lambda _wire: self._crowd.heard(caller.visitor, stage=3, our_turn=False),
             ended=lambda _wire: self._forget(caller),
         )
-        # From here on asyncio closes the socket, whatever happens.
+        left = self.limits.tls - (time.monotonic() - caller.arrived_at)
         await asyncio.get_running_loop().connect_accepted_socket(
             lambda: Wire(server=True, limits=self.limits, events=events),
             arrival,
-            ssl=context,
-            ssl_handshake_timeout=self.limits.tls,
+            ssl=self._tls(),
+            ssl_handshake_timeout=max(0.001, left),
             ssl_shutdown_timeout=1.0,
         )
 
@@ -227,22 +221,26 @@ class Door:
 class _Caller:
     """One connection at the door, from its first packet until nothing of it is left."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, arrival: socket.socket, address: str) -> None:
         self.address = plain_address(address)
         self.visitor = Visitor(source=source_of(address), cut=self.cut)
         self.arrived_at = time.monotonic()
         self.task: asyncio.Task[None] | None = None
+        """Kept: the loop itself does not hold on to its tasks."""
         self.wire: Wire | None = None
         self.fingerprint: str | None = None
         """Of a member; None: a stranger."""
         self.called = False
+        self._arrival = arrival
 
     def cut(self) -> None:
         """Have its place and its descriptor back at once."""
         if self.wire is not None:
             self.wire.abort("somebody else needs the place")
-        elif self.task is not None:
-            self.task.cancel()
+            return
+        # Not by cancelling: a task that has not begun, or is about to begin TLS, would clean nothing up.
+        with suppress(OSError):
+            self._arrival.shutdown(socket.SHUT_RDWR)
 
     def part(self, reason: str) -> None:
         """Say goodbye, if it got so far."""

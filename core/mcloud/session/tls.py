@@ -22,7 +22,7 @@ def server_context(credentials: Credentials, pinned: Iterable[str], *, strangers
     context.num_tickets = 0
     context.verify_mode = ssl.CERT_OPTIONAL if strangers else ssl.CERT_REQUIRED
     context.verify_flags |= _NO_CHECK_TIME
-    # As DER: OpenSSL would find certificates in a text from elsewhere that nobody has looked at.
+    # As DER: in a text from elsewhere OpenSSL would find all certificates, not only the one looked at.
     if store := b"".join(der_of(pem) for pem in pinned):
         context.load_verify_locations(cadata=store)
     return context

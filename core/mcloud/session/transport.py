@@ -51,7 +51,7 @@ class Connection:
         return not self._wire.mailbox.ended
 
     def send(self, message: bytes) -> None:
-        """Send one message, waiting while the network is slow. `ConnectionLost`, `ProtocolError`: too long."""
+        """Send one message, waiting while the network is slow. `ConnectionLost`; `ProtocolError`: too big."""
         if self._wire.terms is not None and len(message) > self._wire.terms.message:
             raise ProtocolError(f"a message of {len(message)} bytes is too long to be sent")
         self._wire.mailbox.hand_over(len(message), lambda: self._thread.post(self._wire.send, message))
