@@ -40,6 +40,12 @@ def to_undo(plan: Plan, journal: Journal) -> Sequence[tuple[str, Lane, Step]]:
     return found
 
 
+def forgotten(plan: Plan, journal: Journal) -> Sequence[str]:
+    """Return the keys of steps that this run did and that the plan, made by changed plugins, does not know."""
+    keys = dict.fromkeys(str(line["key"]) for line in journal.lines() if line["event"] in OURS)
+    return [key for key in keys if key not in plan.steps and journal.last(key) in OURS]
+
+
 def undo(around: Surroundings, *, watch: Watch = nobody) -> Undone:
     """Walk the journal backwards and take back each step; a failure is noted and does not stop the walk.
 
@@ -49,7 +55,8 @@ def undo(around: Surroundings, *, watch: Watch = nobody) -> Undone:
     journal = around.journal
     if not journal.closed:
         journal.write("undoing")
-    taken, left = list[str](), dict[str, str]()
+    unknown = "it was done by another version of its plugin, which alone knows how to take it back"
+    taken, left = list[str](), dict.fromkeys(forgotten(around.plan, journal), unknown)
     for key, lane, step in to_undo(around.plan, journal):
         around.board.put(key, read_offers(journal.offers(key), step.offers))
         reason = _take_back(around, key, lane, step)
@@ -58,8 +65,10 @@ def undo(around: Surroundings, *, watch: Watch = nobody) -> Undone:
             taken.append(key)
         else:
             left[key] = reason
-        _tell(watch, lane, step, "undone" if reason is None else "left", reason or "")
-    for key in [key for key in left if _went_with_its_service(around.plan, key, taken, left)]:
+        if step.undo is not None:
+            _tell(watch, lane, step, "undone" if reason is None else "left", reason or "")
+    gone = [key for key in around.plan.steps if journal.last(key) == "undone"]
+    for key in [key for key in left if _went_with_its_service(around.plan, key, gone, left)]:
         journal.write("undone", key, note="gone with its service")
         taken.append(key)
         del left[key]
@@ -82,17 +91,19 @@ def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> str | 
     return f"{key} was undone without an error, but can still be seen" if still_there else None
 
 
-def _went_with_its_service(plan: Plan, key: str, taken: Sequence[str], left: Collection[str]) -> bool:
+def _went_with_its_service(plan: Plan, key: str, gone: Sequence[str], left: Collection[str]) -> bool:
     """Whether the service that a step worked in was ended on this machine, all its foundations undone."""
-    plugin = plan.steps[key][0].plugin
+    hook, plugin = key.split("/")[:2]
+    founding = {f"{founded}/{plugin}" for founded in FOUNDATIONS}
 
     def founds(other: str) -> bool:
-        lane = plan.steps[other][0]
-        return lane.plugin == plugin and lane.hook in FOUNDATIONS
+        return "/".join(other.split("/")[:2]) in founding
 
     # A founding step that nobody can undo says nothing; one whose undo failed says that the service lives.
-    still = [other for other in left if getattr(plan.steps[other][1], "undo", None) is not None]
-    return not founds(key) and any(map(founds, taken)) and not any(map(founds, still))
+    still = [
+        other for other in left if other not in plan.steps or getattr(plan.steps[other][1], "undo", None)
+    ]
+    return hook not in FOUNDATIONS and any(map(founds, gone)) and not any(map(founds, still))
 
 
 def _tell(watch: Watch, lane: Lane, step: Step, what: str, text: str) -> None:
