@@ -16,7 +16,7 @@ from mcloud.lab.layout import IMAGES, STATE
 def make_lab():
     """Return a function that brings up a lab (its arguments: `Lab.up`); it goes down with the module."""
     if os.geteuid() != 0:
-        pytest.skip("the lab needs root")
+        pytest.fail("the lab needs root")
     _clear_up_after_the_dead()
     labs: list[Lab] = []
     numbers = itertools.count(1)

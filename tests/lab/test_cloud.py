@@ -1,0 +1,39 @@
+"""One cloud of three with the real services: formed, used, power-cut, undone, formed again."""
+
+import clouds
+import pytest
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab):
+    return make_lab(machines=3)
+
+
+def test_three_machines_form_a_healthy_cloud(lab):
+    clouds.formed(lab, clouds.cloud_file(3))
+    assert clouds.amiss(lab, monitors=3) == []
+
+
+def test_instances_on_all_machines_reach_each_other(lab):
+    clouds.launch_instances(lab)
+    clouds.eventually(lambda: clouds.instances_ping(lab), seconds=60)
+
+
+def test_everything_is_back_after_a_power_cut_of_all(lab):
+    lab.kill(*lab.names())
+    lab.boot()
+    clouds.eventually(lambda: clouds.amiss(lab, monitors=3), seconds=120)
+    clouds.eventually(lambda: clouds.instances_ping(lab), seconds=120)
+
+
+def test_undo_on_each_machine_leaves_no_cluster_and_a_new_run_succeeds(lab):
+    for name in lab.names():
+        undone = lab.machine(name).run(["mcloud", "undo", "--yes"], check=False, timeout=300)
+        assert undone.returncode == 0, undone.stdout + undone.stderr
+    assert {name: clouds.of_a_cluster(lab.machine(name)) for name in lab.names()} == dict.fromkeys(
+        lab.names(), []
+    )
+    clouds.formed(lab, clouds.cloud_file(3))
+    assert clouds.amiss(lab, monitors=3) == []

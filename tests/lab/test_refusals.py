@@ -1,0 +1,66 @@
+"""Bad input and bad luck on real machines: what is refused, and that nothing was touched."""
+
+import clouds
+import pytest
+
+from mcloud.lab.forming import FILE, LOG, begin, hand_out
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab):
+    return make_lab(machines=2)
+
+
+def test_a_machine_whose_lxd_is_clustered_is_refused_before_anything_is_changed(lab):
+    second = lab.machine("n2")
+    second.run(
+        [
+            "sh",
+            "-c",
+            "lxd init --minimal && lxc config set core.https_address 10.10.0.12:8443 && lxc cluster enable n2",
+        ]
+    )
+    statuses = clouds.form(lab, clouds.cloud_file(2, services=["lxd"]))
+    assert statuses["n1"] == 2
+    assert "cluster" in lab.machine("n1").run(["tail", "-n", "8", LOG]).stdout
+    assert clouds.journal(lab.machine("n1")) == []
+    assert clouds.journal(second) == []
+    assert clouds.of_a_cluster(lab.machine("n1")) == []
+
+
+def test_a_file_with_mistakes_gets_all_of_them_told_with_their_lines(lab):
+    machine = lab.machine("n1")
+    hand_out(lab, clouds.cloud_file(2, services=["lxd"]))
+    text = machine.run(["cat", FILE]).stdout
+    wrong = (
+        text.replace("lxd:", "lxd:\n  locl: auto", 1).replace("10.10.0.12", "10.10.0.1234") + "colour: blue\n"
+    )
+    machine.run(["sh", "-c", f"cat > {FILE}"], input=wrong)
+    done = machine.run(["mcloud", "preseed", FILE], check=False)
+    assert done.returncode == 2
+    for word in ("locl", "address", "colour"):
+        assert any(
+            f"{FILE.rsplit('/', 1)[1]}:" in line and word in line for line in done.stderr.splitlines()
+        ), done.stderr
+    assert clouds.journal(machine) == []
+
+
+def test_a_wrong_code_is_refused_and_the_session_goes_on(lab):
+    second = lab.machine("n2")
+    second.run(
+        ["sh", "-c", "systemctl stop lxd.socket lxd; rm -rf /var/lib/lxd/*; systemctl start lxd.socket"],
+        check=False,
+    )
+    hand_out(lab, clouds.cloud_file(2, services=["lxd"]))
+    right = second.run(["cat", "/root/mcloud.code"]).stdout
+    second.run(["sh", "-c", "echo wrong words that nobody ever said > /root/mcloud.code"])
+    first = begin(lab.machine("n1"))
+    wrong = second.run(["mcloud", "preseed", FILE], check=False, timeout=60)
+    assert wrong.returncode == 7, wrong.stdout + wrong.stderr
+    assert "code" in wrong.stderr
+    second.run(["sh", "-c", "cat > /root/mcloud.code"], input=right)
+    good = begin(second)
+    assert (first.wait(timeout=120), good.wait(timeout=120)) == (0, 0), clouds.logs(lab)
+    assert "wrong code from 10.10.0.12" in lab.machine("n1").run(["cat", LOG]).stdout
