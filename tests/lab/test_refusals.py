@@ -15,13 +15,9 @@ def lab(make_lab):
 
 def test_a_machine_whose_lxd_is_clustered_is_refused_before_anything_is_changed(lab):
     second = lab.machine("n2")
-    second.run(
-        [
-            "sh",
-            "-c",
-            "lxd init --minimal && lxc config set core.https_address 10.10.0.12:8443 && lxc cluster enable n2",
-        ]
-    )
+    second.run(["lxd", "init", "--minimal"])
+    second.run(["lxc", "config", "set", "core.https_address", "10.10.0.12:8443"])
+    second.run(["lxc", "cluster", "enable", "n2"])
     statuses = clouds.form(lab, clouds.cloud_file(2, services=["lxd"]))
     assert statuses["n1"] == 2
     assert "cluster" in lab.machine("n1").run(["tail", "-n", "8", LOG]).stdout
@@ -33,11 +29,8 @@ def test_a_machine_whose_lxd_is_clustered_is_refused_before_anything_is_changed(
 def test_a_file_with_mistakes_gets_all_of_them_told_with_their_lines(lab):
     machine = lab.machine("n1")
     hand_out(lab, clouds.cloud_file(2, services=["lxd"]))
-    text = machine.run(["cat", FILE]).stdout
-    wrong = (
-        text.replace("lxd:", "lxd:\n  locl: auto", 1).replace("10.10.0.12", "10.10.0.1234") + "colour: blue\n"
-    )
-    machine.run(["sh", "-c", f"cat > {FILE}"], input=wrong)
+    wrong = clouds.cloud_file(2, services=["lxd"], lxd={"locl": "auto"}, colour="blue")
+    machine.run(["sh", "-c", f"cat > {FILE}"], input=wrong.replace("10.10.0.12", "10.10.0.1234"))
     done = machine.run(["mcloud", "preseed", FILE], check=False)
     assert done.returncode == 2
     for word in ("locl", "address", "colour"):
