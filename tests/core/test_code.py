@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcloud.session.code import FOR_A_FILE, make_code, normalised
+from mcloud.session.code import FOR_A_FILE, drawn, make_code, normalised
 
 
 def _typed(text: str) -> str:
@@ -17,6 +17,13 @@ def test_a_code_has_as_many_words_as_asked_for():
         assert len(code.split()) == words
         assert code.isascii()
         assert code == code.lower()
+
+
+def test_a_drawn_code_is_told_from_a_persons_own():
+    assert all(drawn(make_code(FOR_A_FILE).get_secret_value()) for _ in range(200))
+    assert drawn("Acorn-blimp crisp dove yo-yo yo-yo")
+    assert not drawn(make_code(4).get_secret_value())
+    assert not drawn("acorn blimp crisp dove acorn mothers maiden name")
 
 
 def test_two_codes_differ():

@@ -271,6 +271,18 @@ def test_a_phrase_closes_after_twenty_failures_until_the_operator_goes_on():
         assert code is PHRASE
 
 
+def test_six_drawn_words_close_late():
+    clock = Clock()
+    guesses = GuessBook(SecretStr("acorn blimp crisp dove acid acre"), renew=None, clock=clock)
+    for _ in range(999):
+        clock.now += 1
+        fail(guesses)
+    assert not guesses.closed
+    clock.now += 1
+    fail(guesses)
+    assert guesses.closed
+
+
 def test_twenty_at_once_do_not_get_a_twenty_first():
     """Those who wait for their turn when it closes get none."""
     clock = Clock()

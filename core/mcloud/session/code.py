@@ -26,6 +26,12 @@ def normalised(code: str) -> SecretStr:
     return SecretStr(re.sub(r"[\s\-\u2010-\u2015]+", " ", text).strip())
 
 
+def drawn(code: str) -> bool:
+    """Return whether a code looks like one that `make_code(FOR_A_FILE)` drew, and not like a person's own."""
+    words = normalised(code).get_secret_value().replace("yo yo", "yo-yo").split()
+    return len(words) >= FOR_A_FILE and set(words) <= set(_words())
+
+
 @cache
 def _words() -> tuple[str, ...]:
     return tuple(resources.files("mcloud.session").joinpath("words.txt").read_text(encoding="ascii").split())

@@ -12,12 +12,13 @@ from pydantic import SecretStr
 from mcloud.errors import SettingsError, TrustError
 from mcloud.model import Channel
 from mcloud.session.booking import Booked, Rate
-from mcloud.session.code import normalised
+from mcloud.session.code import drawn, normalised
 
 FAILURES_PER_SECOND = 2.0
 AT_ONCE = 2
 """Exchanges computed side by side; each costs 7 ms under the interpreter's lock."""
 NEW_WORDS_AFTER = 1000
+DRAWN_CLOSED_AFTER = 1000
 PHRASE_CLOSED_AFTER = 20
 PHRASE_SHORTEST = 12
 _BURST = 8.0
@@ -38,16 +39,20 @@ class GuessBook:
         on_failure: Callable[[str, int], None] = lambda _source, _failures: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with `code`; `renew` makes the next one, None: it is an operator's own phrase.
+        """Begin with `code`; `renew` makes the next one, None: it is given and stays.
 
+        A code that stays closes the door to strangers after so many failures: an operator's own
+        phrase soon, six words as `mcloud code` draws them late, since nobody guesses those.
         `on_change(code)` is called with new words, `on_failure(source, failures)` after each failed
         guess, both in the thread of the exchange.
         """
-        if renew is None and len(normalised(code.get_secret_value()).get_secret_value()) < PHRASE_SHORTEST:
+        plain = normalised(code.get_secret_value()).get_secret_value()
+        if renew is None and len(plain) < PHRASE_SHORTEST:
             raise SettingsError(
                 f"the code is shorter than {PHRASE_SHORTEST} characters",
                 hint="take a longer one, or let `mcloud code` make one",
             )
+        self._closed_after = DRAWN_CLOSED_AFTER if drawn(plain) else PHRASE_CLOSED_AFTER
         self._code = code
         self._renew = renew
         self._on_change = on_change
@@ -74,7 +79,7 @@ class GuessBook:
 
     @property
     def closed(self) -> bool:
-        """Return whether an operator's own phrase has been guessed at so often that nobody is let in."""
+        """Return whether a code that stays has been guessed at so often that nobody is let in."""
         with self._changed:
             return self._closed()
 
@@ -111,7 +116,7 @@ class GuessBook:
             return self._rate.delay()
 
     def _closed(self) -> bool:
-        return self._renew is None and self._booked >= PHRASE_CLOSED_AFTER
+        return self._renew is None and self._booked >= self._closed_after
 
     def _take_turn(self, attempt: "_Attempt") -> None:
         """Wait for one of the places, sources with the fewest failures first."""
