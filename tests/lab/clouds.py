@@ -56,10 +56,9 @@ def formed(lab: Lab, text: str) -> None:
 
 def logs(lab: Lab) -> str:
     """Return the last words of mcloud on every machine."""
-    return "\n".join(
-        f"---- {name}\n{lab.machine(name).run(['tail', '-n', '25', LOG], check=False).stdout}"
-        for name in lab.names()
-    )
+    last = f"tail -n 25 {LOG}; tail -n 12 /var/lib/mcloud/bugs.log 2>/dev/null"
+    said = {name: lab.machine(name).run(["sh", "-c", last], check=False).stdout for name in lab.names()}
+    return "\n".join(f"---- {name}\n{words}" for name, words in said.items())
 
 
 def eventually(look: Callable[[], Sequence[str]], *, seconds: float) -> None:
@@ -227,13 +226,17 @@ def journal(machine: Machine) -> list[Mapping[str, object]]:
 
 
 def done_twice(machine: Machine) -> list[str]:
-    """Return the steps that the journal says were completed more than once; tokens are made anew each time."""
-    ends = Counter(str(line["key"]) for line in journal(machine) if line["event"] in {"done", "adopted"})
-    return [key for key, count in ends.items() if count > 1 and not key.startswith("issue_token/")]
+    """Return the steps that the journal says were completed more than once.
+
+    What is never written down (a token, a step that only waits for something) is done anew each
+    time; its lines hold no offers.
+    """
+    ended = (line for line in journal(machine) if line["event"] in {"done", "adopted"} and "offers" in line)
+    return [key for key, count in Counter(str(line["key"]) for line in ended).items() if count > 1]
 
 
 def of_a_cluster(machine: Machine) -> list[str]:
-    """Return what is still there of a cluster of any kind; nothing on a machine that is ready for a new run."""
+    """Return what is still there of a cluster of any kind; nothing if it is ready for a new run."""
     found = []
     if (_json(asked(machine, "lxc", "query", "/1.0/cluster")) or {}).get("enabled"):
         found.append("LXD is clustered")
