@@ -2,13 +2,18 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from mcloud import API, Beacon, DiscoveryError, Manifest, Search, hookimpl
 
 PAUSE = 1.0
 """Seconds between two tries to resolve a name that is not there yet."""
+
+
+IPV4_PARTS = 2
+"""Parts of a socket's IPv4 address; one of IPv6 has a flow and a scope, too."""
 
 
 @hookimpl
@@ -32,19 +37,36 @@ def discover(search: Search) -> Iterator[Beacon]:
             hint="use --initiator-address, MCLOUD_INITIATOR_ADDRESS, or `initiator_address` in the file",
         )
     deadline = time.monotonic() + search.seconds
+    unresolved: dict[str, str] = {}
     while True:
         for host, port in search.initiators:
-            yield from _beacons(host, port)
+            try:
+                yield from _beacons(host, port)
+                unresolved.pop(host, None)
+            except (OSError, UnicodeError) as error:
+                unresolved[host] = str(error)
         if time.monotonic() + PAUSE > deadline:
-            return
+            break
         time.sleep(PAUSE)
+    if len(unresolved) == len({host for host, _ in search.initiators}):
+        raise DiscoveryError(
+            f"no address was found for {_said(unresolved)}",
+            hint="give the initiator's address itself, or a name that this machine can resolve",
+        )
 
 
 def _beacons(host: str, port: int) -> Iterator[Beacon]:
-    """Yield the initiator at each address of a name; nothing while the name cannot be resolved."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
-        return
-    for _family, _type, _proto, _name, address in found:
-        yield Beacon.model_validate({"name": host, "address": address[0], "port": port})
+    """Yield the initiator at each address of a name. Raises OSError, UnicodeError: it has none just now."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for address in dict.fromkeys(_with_scope(entry[4]) for entry in found):
+        yield Beacon.model_validate({"name": host, "address": address, "port": port})
+
+
+def _with_scope(address: tuple[Any, ...]) -> str:
+    """Return a socket's address as text, a link-local one with the interface it is good for."""
+    text, scope = str(address[0]), address[3] if len(address) > IPV4_PARTS else 0
+    return f"{text}%{scope}" if scope and "%" not in text else text
+
+
+def _said(unresolved: Mapping[str, str]) -> str:
+    return "; ".join(f"{host} ({reason})" for host, reason in unresolved.items())
