@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+import mcloud_start
 from mcloud.cli.code import code
 from mcloud.cli.example import example
 from mcloud.cli.init import init
@@ -39,9 +40,8 @@ for command in (init, join, preseed, plan, undo, plugins, schema, example, code,
 
 def main() -> None:
     """Run the command line; the exit status is that of the error's class, 70 for a bug."""
-    if not sys.flags.isolated:
-        # The current folder and PYTHONPATH must be no source of plugins that run as root.
-        os.execv(sys.executable, [sys.executable, "-I", "-m", "mcloud", *sys.argv[1:]])  # noqa: S606 - ourselves
+    if not sys.flags.isolated:  # `python -m mcloud`; the command begins in mcloud_start
+        mcloud_start.main()
     os.umask(0o077)
     try:
         cli(prog_name="mcloud", standalone_mode=False)
