@@ -42,11 +42,20 @@ class Journal:
 
     @classmethod
     def create(cls, path: Path, header: Mapping[str, Any], secrets: Secrets) -> Self:
-        """Begin a journal whose first line holds all inputs of planning."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.close(descriptor)
-        journal = cls(path, (), secrets)
+        """Begin a journal whose first line holds all inputs of planning.
+
+        It is there with that line or not at all. Raises McloudError if the run has one already.
+        """
+        if path.exists():
+            raise McloudError(
+                f"there is a journal of this run already: {path}", hint="`mcloud runs` lists them"
+            )
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        journal = cls(fresh, (), secrets)
         journal.write("plan", **header)
+        journal.path = fresh.rename(path)
         sync_folder(path.parent)
         return journal
 

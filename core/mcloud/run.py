@@ -160,17 +160,20 @@ class Execution:
             sorter.done(settled.key)
 
     def _do(self, key: str, lane: Lane, step: Step) -> None:
-        began = time.monotonic()
+        began, settled = time.monotonic(), Settled(key)
         try:
             what, offers = self._look_and_run(key, lane, step)
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; all of it is raised again in `run`
-            if isinstance(error, PluginError):
-                error.plugin = error.plugin or lane.plugin  # the host does not know whose step it serves
-            self._note_failure(key, error, time.monotonic() - began)
-            self._events.put(Settled(key, error=error))
-        else:
             self._tell(key, what, seconds=time.monotonic() - began)
-            self._events.put(Settled(key, offers))
+            settled = Settled(key, offers)
+        except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; `run` raises it again
+            failure = error if isinstance(error, Exception) else _ended(key, lane, error)
+            if isinstance(failure, PluginError):
+                failure.plugin = failure.plugin or lane.plugin  # the host does not know whose step it serves
+            settled = Settled(key, error=failure)
+            self._note_failure(key, failure, time.monotonic() - began)
+        finally:
+            # Whatever goes wrong on the way here: `run` waits for this.
+            self._events.put(settled)
 
     def _note_failure(self, key: str, error: Exception, seconds: float) -> None:
         text = str(error) if isinstance(error, McloudError) else f"{type(error).__name__}: {error}"
