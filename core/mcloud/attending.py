@@ -112,3 +112,16 @@ def resumed(state: State, known: Secrets) -> tuple[Journal, Peer] | None:
 def ended(journal: Journal) -> bool:
     """Whether a run is complete or closed by an undo."""
     return journal.finished or journal.closed
+
+
+def completed(state: State, known: Secrets) -> tuple[Journal, Peer] | None:
+    """Return the run by which this machine joined its cloud, and its initiator; None if there is none.
+
+    That initiator may not have heard that this machine is in, and still wait for it.
+    """
+    entry = state.latest()
+    cloud = state.read_cloud()
+    if entry is None or entry.role is not Role.JOINER or cloud is None or cloud.get("id") != entry.id:
+        return None
+    journal = Journal.open(state.journal_path(entry.id), known)
+    return (journal, Peer(*journal.header["peer"])) if journal.finished and not journal.closed else None

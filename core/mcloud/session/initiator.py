@@ -225,11 +225,11 @@ class Initiator:
             self.listener.ready(guest, message.plugin, bytes.fromhex(message.request))
 
     def _hear_farewell(self, guest: Guest, message: Farewell) -> None:
+        if message.mood == "done" and self.farewell is not None and self.farewell.mood == "done":
+            self.listener.parted(guest)
         guest.reason = guest.reason or message.reason
         if guest.standing != "failed":
             guest.standing = "parted"
-        if message.mood == "done" and self.farewell is not None and self.farewell.mood == "done":
-            self.listener.parted(guest)
 
     def _dismiss(self, guest: Guest, connection: Connection, reason: str) -> None:
         """Send away a joiner that does not keep to the script; its part in a run that began is over."""

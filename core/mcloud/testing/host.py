@@ -17,7 +17,7 @@ from mcloud.host import FileStat, Result
 from mcloud.secrets import Secrets
 
 
-class Call(tuple[str, ...]):
+class Call(tuple[str, ...]):  # noqa: SLOT001 - a tuple has no room for slots
     """One command that was run: a tuple of its words, with what it was given beside them."""
 
     stdin: str
@@ -181,7 +181,7 @@ class _FakeSocket(BaseAdapter):
         self._host = host
         self._path = path
 
-    def send(self, request: requests.PreparedRequest, **_options: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_how: Any, **_options: Any) -> requests.Response:
         """Answer one request."""
         self._host._powered()  # noqa: SLF001 - one thing in two classes
         answer = self._host.sockets.get(self._path)

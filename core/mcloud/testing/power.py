@@ -1,8 +1,10 @@
 """Cutting a machine's power at a given line of its journal: nothing reaches its disk from there on."""
 
 import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PosixPath
 from typing import Any, Literal, Self
 
@@ -14,28 +16,23 @@ Moment = Literal["before", "torn", "after"]
 """Whether the fatal line is not on disk at all, half there, or whole."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Power:
-    """Whether one machine has power, and when it will lose it."""
+    """The power of one process' life: once lost it never comes back, a new process has its own."""
 
     host: FakeHost
-    cut_network: Callable[[], None] = lambda: None
-    on: bool = True
+    cut_network: Callable[[], None]
     line: int | None = None
-    """Lose it at this line of the journal, counted from 1 over all lines that are written."""
+    """Lose it at this line of the journal, counted from 1 over all lines this process writes."""
     moment: Moment = "before"
-    written: int = field(default=0)
+    on: bool = True
+    written: int = 0
 
     def lose(self) -> None:
         """Switch off: disk, host and network are dead from now on."""
         self.on = False
         self.host.off = True
         self.cut_network()
-
-    def restore(self) -> None:
-        """Switch on again, with what is on the disk."""
-        self.on, self.line = True, None
-        self.host.switch_on()
 
     def check(self) -> None:
         """End whoever writes to the disk of a machine without power."""
@@ -71,6 +68,22 @@ class MortalState(State):
         super().write_cloud(record)
 
 
+@contextmanager
+def dying_quietly() -> Iterator[None]:
+    """While open: threads that end with their machine's power are nothing to be told of."""
+    before = threading.excepthook
+
+    def hook(what: threading.ExceptHookArgs, /) -> None:
+        if not issubclass(what.exc_type, PowerLost):
+            before(what)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
 class _Pen(io.FileIO):
     """A journal opened for one line, which may be the last."""
 
@@ -100,7 +113,7 @@ def _mortal(path: Path, power: Power) -> Path:
     class MortalPath(PosixPath):
         """A path whose file ends with the machine's power."""
 
-        def open(self, mode: str = "r", *rest: Any, **named: Any) -> Any:  # type: ignore[override]
+        def open(self, mode: str = "r", *rest: Any, **named: Any) -> Any:
             """Open the file; for a new line, count it."""
             power.check()
             if mode != "ab":

@@ -1,0 +1,172 @@
+"""One life of a process on a machine of a FakeCloud: the command that is typed there, to its end or death."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import SecretStr
+
+from mcloud import hookimpl
+from mcloud.attending import Attending, completed, ended, resumed
+from mcloud.errors import SettingsError
+from mcloud.forming import Forming
+from mcloud.here import Here
+from mcloud.joining import Joining
+from mcloud.journal import Journal
+from mcloud.model import API, Beacon, Manifest, Node, Survey
+from mcloud.order import Order
+from mcloud.plugins import Plugins
+from mcloud.secrets import Secrets
+from mcloud.session import trust
+from mcloud.session.joiner import Joiner
+from mcloud.session.transport import ConnectionLost
+from mcloud.testing.machine import Machine
+from mcloud.testing.power import MortalState, Power
+from mcloud.watch import Happening
+
+ANNOUNCER = "announcer"
+AGAIN = 3.0
+"""Seconds to look whether the initiator still waits to hear that this machine is in."""
+
+
+@dataclass
+class Life:
+    """One process; its machine's disk outlives it, its memory, threads and connections do not."""
+
+    machine: Machine
+    here: Here
+    power: Power
+    order: Order
+    survey: Survey
+    on_happening: Callable[[str, Happening], None]
+
+    def run(self) -> Mapping[str, Any]:
+        """Do what the command does on this machine; return the record of the cloud."""
+        return self._lead() if self.machine.relay is None else self._follow()
+
+    def _lead(self) -> Mapping[str, Any]:
+        here, state = self.here, self.here.state
+        credentials = here.credentials()
+        entry = state.unfinished(lambda path: ended(Journal.open(path, here.known)))
+        others = set(self.order.machines) - {self.machine.name}
+        forming = Forming(
+            plugins=here.plugins,
+            host=here.host,
+            state=state,
+            known=here.known,
+            credentials=credentials,
+            node=self._node(credentials.fingerprint),
+            order=self.order,
+            operator=self.machine.person,
+            watch=self._happened,
+            ready=lambda initiator: others <= {guest.name for guest in initiator.lobby.here()},
+            journal=Journal.open(state.journal_path(entry.id), here.known) if entry else None,
+            listen="127.0.0.1",
+        )
+        return forming.form()
+
+    def _follow(self) -> Mapping[str, Any]:
+        here = self.here
+        credentials = here.credentials()
+        joiner = Joiner(
+            plugins=here.plugins,
+            credentials=credentials,
+            node=self._node(credentials.fingerprint),
+            methods=(self.order.trust,),
+            versions=here.plugins.versions,
+        )
+        attending = Attending(
+            joiner=joiner,
+            notice=self._notice,
+            find=self._find,
+            ask_code=lambda _why: self._code(),
+            patience=self.order.patience,
+        )
+        over = completed(here.state, here.known)
+        journal, peer = resumed(here.state, here.known) or over or (None, attending.meet())
+        work = Joining(
+            plugins=here.plugins,
+            host=here.host,
+            state=here.state,
+            known=here.known,
+            joiner=joiner,
+            peer=peer,
+            watch=self._happened,
+            journal=journal,
+        )
+        try:
+            attending.stay(peer, work, patience=AGAIN if over else None)
+        except ConnectionLost:
+            if over:
+                raise SettingsError(f"{self.machine.name} is in a cloud already") from None
+            raise
+        return work.cloud
+
+    def _node(self, fingerprint: str) -> Node:
+        plugins, machine = self.here.plugins, self.machine
+        states = {name: plugins.inspect(name, host=self.here.host) for name in plugins.having("inspect")}
+        return Node.model_validate(
+            {
+                "name": machine.name,
+                "addresses": (machine.address,),
+                "fingerprint": fingerprint,
+                "survey": self.survey,
+                "services": {name: state for name, state in states.items() if state is not None},
+                "founder": machine.relay is None,
+            }
+        )
+
+    def _find(self) -> Iterator[Beacon]:
+        relay = self.machine.relay
+        assert relay is not None, "the initiator looks for nobody"
+        until = time.monotonic() + self.order.patience
+        while relay.target is None and time.monotonic() < until and self.power.on:
+            time.sleep(0.01)
+        if relay.target is not None:
+            yield Beacon.model_validate({"name": "n1", "address": "127.0.0.1", "port": relay.port})
+
+    def _code(self) -> SecretStr:
+        assert self.order.code is not None, "a FakeCloud has a code"
+        return SecretStr(self.machine.codes.pop(0)) if self.machine.codes else self.order.code
+
+    def _notice(self, text: str) -> None:
+        self.power.check()
+        self.machine.person.notice(text)
+
+    def _happened(self, happening: Happening) -> None:
+        self.machine.happenings.append(happening)
+        self.on_happening(self.machine.name, happening)
+
+
+def here_of(
+    machine: Machine, modules: Mapping[str, object], announcer: "Announcer", cut: Callable[[], None]
+) -> tuple[Here, Power]:
+    """Return what a new process on a machine works with, and its power."""
+    known = Secrets()
+    # The disk is the machine's, the rest is this process' own: a dead one cannot write to it any more.
+    host = replace(machine.host, secrets=known, off=False)
+    line, moment = machine.fatal or (None, "before")
+    machine.fatal = None
+    power = Power(host=host, cut_network=cut, line=line, moment=moment)
+    plugins = Plugins.of(**modules, words=trust, **{ANNOUNCER: announcer})
+    return Here(plugins, host, known, MortalState(machine.folder, power)), power
+
+
+class Announcer:
+    """The discovery plugin of a FakeCloud: it tells the wires where the door is."""
+
+    def __init__(self, announced: Callable[[Beacon], AbstractContextManager[None]]) -> None:
+        """Have a function told of every beacon."""
+        self._announced = announced
+
+    @hookimpl
+    def manifest(self) -> Manifest:
+        """Say what this is."""
+        return Manifest(api=API, summary="Tells a FakeCloud's wires where the door is")
+
+    @hookimpl
+    def announce(self, beacon: Beacon) -> AbstractContextManager[None]:
+        """Point the wires to the door."""
+        return self._announced(beacon)
