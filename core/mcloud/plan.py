@@ -56,6 +56,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         self._refuse_doubles()
+        self._refuse_unseen()
         self._refuse_unknown_makers()
         for stage in STAGES:
             try:
@@ -140,6 +141,22 @@ class Plan:
                         f"two steps are called {key}", hint="a step's name is unique inside its lane"
                     )
                 seen.add(key)
+
+    def _refuse_unseen(self) -> None:
+        """Refuse steps that nobody could verify, and offers that would be written down and must not be."""
+        for key, (_lane, step) in self.steps.items():
+            if isinstance(step, Step) and (step.probe is None) != step.volatile:
+                raise PlanError(
+                    f"{key} has no probe, and what it offers is not volatile"
+                    if step.probe is None
+                    else f"{key} has a probe, but what it offers must never be written down",
+                    hint="a step has a probe, or only volatile offers; this is for the plugin's author",
+                )
+            if isinstance(step, Step) and not step.volatile and any(kind.volatile for kind in step.offers):
+                raise PlanError(
+                    f"{key} offers volatile kinds beside others",
+                    hint="make two steps of it; this is for the plugin's author",
+                )
 
     def _refuse_unknown_makers(self) -> None:
         missing = [
