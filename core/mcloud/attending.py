@@ -40,8 +40,12 @@ class Attending:
         while True:
             code = self.ask_code(why)
             beacon = self._first()
-            self.notice(f"trying {beacon.name or beacon.address} at {beacon.address}, port {beacon.port}")
-            connection = dial(str(beacon.address), beacon.port, patience=self.patience, report=self.notice)
+            where = f"{beacon.address}, port {beacon.port}"
+            if beacon.name not in {"", str(beacon.address)}:
+                where = f"{beacon.name} ({where})"
+            self.notice(f"dialling {where}")
+            report = self._waiting_for(where)
+            connection = dial(str(beacon.address), beacon.port, patience=self.patience, report=report)
             try:
                 with connection:
                     peer = self.joiner.first_contact(connection, beacon, code, self._tries_of(code))
@@ -61,7 +65,9 @@ class Attending:
         try:
             while True:
                 connection = self.joiner.come_back(
-                    peer, patience=self.patience if patience is None else patience, report=self.notice
+                    peer,
+                    patience=self.patience if patience is None else patience,
+                    report=self._waiting_for(peer.name),
                 )
                 try:
                     farewell = self.joiner.converse(connection, work)
@@ -69,15 +75,19 @@ class Attending:
                 except ConnectionLost as lost:
                     self.notice(f"{peer.name} is away: {lost}; waiting for it")
         finally:
+            failure = work.failure  # what fails from here on was stopped, and no failure of its own
             work.stop()
-        if work.failure is not None:
-            raise work.failure
+        if failure is not None:
+            raise failure
         if farewell.mood in {"failed", "aborted"}:
             raise McloudError(
                 f"{peer.name} gave up: {farewell.reason or farewell.mood}",
                 hint="when it goes on, type the same command here again; or take back with `mcloud undo`",
             )
         return farewell
+
+    def _waiting_for(self, whom: str) -> Callable[[str], None]:
+        return lambda reason: self.notice(f"waiting for {whom}: {reason}")
 
     def _first(self) -> Beacon:
         for beacon in self.find():

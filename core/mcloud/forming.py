@@ -98,6 +98,15 @@ class Forming:
             self._finish(initiator)
         return self._cloud
 
+    def stop(self, reason: str) -> None:
+        """Begin to end, and return at once: waits end, nothing new starts, joiners are told why."""
+        self._meeting.stop(reason)
+
+    @property
+    def fallen(self) -> Mapping[str, str]:
+        """Joiners that fell out of the run, and why."""
+        return dict(self._hosting.failed)
+
     def _recalled(self, initiator: Initiator, inputs: Inputs) -> bool:
         """Whether all was done already, but not all have heard it: then that is all there is to do."""
         key = f"close/core/{self.node.name}/{self.node.name}/record"

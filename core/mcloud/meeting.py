@@ -76,7 +76,9 @@ class Meeting:
         for name, pin in pins.items():
             self.initiator.lobby.pin(name, pin.certificate)
         strangers = roster is None or any(node.name not in pins for node in roster.joiners)
-        if strangers and self.initiator.book is not None:
+        if self.order.code is not None:  # they have it from their operator, and it is not for this screen
+            self.operator.notice(f"waiting for {', '.join(list(self.order.machines)[1:]) or 'machines'}")
+        elif strangers and self.initiator.book is not None:
             self.operator.show_code(self.initiator.book.code, renewed=False)
         with ExitStack() as open_:
             door = Door(
@@ -105,6 +107,12 @@ class Meeting:
                         hint="type `mcloud join` (or `preseed FILE`) there, then this command again",
                     )
                 changed.wait(min(left, 1.0))
+
+    def stop(self, reason: str) -> None:
+        """Begin to end, and return at once: waits end, nothing new starts, joiners are told why."""
+        if self.hosting.execution is not None:
+            self.hosting.execution.stop()
+        threading.Thread(target=self.initiator.part, args=("aborted", reason), daemon=True).start()
 
     @contextmanager
     def minding(self) -> Iterator[None]:

@@ -233,5 +233,7 @@ class Manifest:
     shows: tuple[tuple[str, ...], ...] = ()
     """Commands of the service's own that show an operator what was made; run on the founder at the end,
     by the core, with a deadline: `(("lxc", "storage", "list"),)`. They only read."""
+    next_steps: tuple[str, ...] = ()
+    """What an operator may type next, in words; shown at the end of a run."""
     joins_at_once: int | None = None
     """How many machines the service admits side by side; None: all."""

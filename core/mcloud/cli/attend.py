@@ -8,15 +8,13 @@ from pydantic import SecretStr
 from mcloud.attending import Attending, resumed
 from mcloud.cli.common import refuse_second_cloud
 from mcloud.cli.screen import Screen
+from mcloud.cli.stopping import stoppable
 from mcloud.errors import McloudError
 from mcloud.here import Here
 from mcloud.joining import Joining
 from mcloud.journal import Journal
 from mcloud.model import Beacon, Search
 from mcloud.session.joiner import Joiner, Peer
-
-AGAIN = 3.0
-"""Seconds to look whether the initiator of a finished run wants to say something more."""
 
 
 def attend(
@@ -52,18 +50,16 @@ def attend(
     going_on = resumed(here.state, here.known) if purpose == "run" else None
     if going_on is None and purpose == "run":
         refuse_second_cloud(here)
-    journal, peer = going_on or (None, attending.meet())
-    work = _work(screen, here, joiner, peer, command, journal, given)
-    with screen.running():
-        farewell = attending.stay(peer, work)
+    with stoppable(screen):
+        journal, peer = going_on or (None, attending.meet())
+        work = _work(screen, here, joiner, peer, command, journal, given)
+        with screen.running():
+            farewell = attending.stay(peer, work)
     if farewell.mood == "done":
-        screen.say(
-            f"This machine is part of the cloud {work.cloud.get('name')}.",
-            type="joined",
-            cloud=work.cloud.get("name"),
-        )
+        name = work.cloud.get("name")
+        screen.say(f"This machine is part of the cloud {name}.", "bold green", type="joined", cloud=name)
     elif farewell.mood == "planned":
-        screen.say("Only the plan was asked for; nothing was changed.", type="planned")
+        screen.say(f"The plan is shown on {peer.name}; nothing was changed.", type="planned")
 
 
 def _work(
@@ -71,6 +67,8 @@ def _work(
 ) -> Joining:
     if journal is not None:
         screen.notice(f"going on with run {journal.header['run']}, led by {peer.name}")
+    else:
+        screen.notice(f"waiting for {peer.name}: when all machines are there, the plan is shown on it")
     return Joining(
         plugins=here.plugins,
         host=here.host,

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from mcloud.cli.bugs import BUG, logged, write_down
 from mcloud.cli.screen import Screen
 from mcloud.errors import McloudError, SettingsError
 from mcloud.here import Here
@@ -17,30 +18,44 @@ from mcloud.packages import install, install_line, missing
 from mcloud.plugins import Plugins
 from mcloud.secrets import Secrets
 
+STOPPED = "Stopped. The same command goes on where it stopped; `mcloud undo` takes back what was done."
+
 Command = Callable[..., None]
 
 
 def shown(function: Command) -> Command:
-    """Give a command `--json` and `--plain`, a `Screen` as its first argument, and errors shown on it."""
+    """Give a command `--json` and `--plain`, a `Screen` as its first argument, and its errors shown there."""
 
-    @click.option("--json", "json_lines", is_flag=True, help="One JSON object a line, for programs.")
-    @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
-    @click.option("--yes", is_flag=True, help="Do not ask before something is destroyed.")
+    @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line, for programs.")
+    @click.option("--plain", is_flag=True, help="Print plain lines, also on a terminal.")
     @wraps(function)
-    def with_screen(*, json_lines: bool, plain: bool, yes: bool, **arguments: Any) -> None:
-        screen = Screen(Secrets(), json_lines=json_lines, plain=plain, yes=yes)
+    def with_screen(*, json_lines: bool, plain: bool, **arguments: Any) -> None:
+        screen = Screen(Secrets(), json_lines=json_lines, plain=plain)
         try:
             function(screen, **arguments)
         except McloudError as error:
             screen.error(error)
             sys.exit(error.exit_code)
+        except (KeyboardInterrupt, click.Abort) as stopped:
+            screen.say(STOPPED, type="stopped")
+            sys.exit(getattr(stopped, "exit_code", 130))
+        except Exception as error:  # noqa: BLE001 - whatever is left is a bug: two lines to the person, the rest to a file
+            screen.bug(error, write_down(error, screen.known))
+            sys.exit(BUG)
 
     return with_screen
 
 
+def agreeable(function: Command) -> Command:
+    """Give a command `--yes`."""
+    return click.option("--yes", is_flag=True, help="Say yes beforehand: ask nothing.")(function)
+
+
 def with_plugins(function: Command) -> Command:
     """Give a command `--without`."""
-    return click.option("--without", multiple=True, metavar="NAME", help="Leave a plugin out.")(function)
+    return click.option(
+        "--without", multiple=True, metavar="NAME", help="Leave this plugin out; may be repeated."
+    )(function)
 
 
 @contextmanager
@@ -49,7 +64,7 @@ def this_machine(screen: Screen, command: str, without: Sequence[str] = ()) -> I
     if os.geteuid() != 0:
         raise McloudError("mcloud changes this machine and must be run as root", hint="try it with sudo")
     here = Here(plugins=Plugins.load(without=without), host=LocalHost(screen.known), known=screen.known)
-    with here.state.lock(command):
+    with here.state.lock(command), logged(here.state.folder, screen.known):
         yield here
 
 

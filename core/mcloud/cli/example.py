@@ -10,6 +10,9 @@ from mcloud.plugins import Plugins
 @click.command()
 @with_plugins
 def example(without: tuple[str, ...]) -> None:
-    """Print a commented example of the file that `mcloud preseed` takes, for the plugins installed here."""
+    """Print a commented example of the file.
+
+    It is the file that `mcloud preseed` takes, with all settings of the plugins that are installed here.
+    """
     plugins = Plugins.load(without=without)
     click.echo(file_example(plugins.manifests, services=plugins.services), nl=False)

@@ -1,11 +1,11 @@
 """`mcloud init`: found a cloud and let others join."""
 
-import sys
 from collections.abc import Callable
 
 import click
 
-from mcloud.cli.common import need_packages, shown, this_machine, with_plugins
+from mcloud.cli.asking import AreTheseAll
+from mcloud.cli.common import agreeable, need_packages, shown, this_machine, with_plugins
 from mcloud.cli.leading import lead
 from mcloud.cli.screen import Screen
 from mcloud.errors import SettingsError
@@ -19,14 +19,25 @@ from mcloud.survey import survey
 
 @click.command()
 @click.option("--name", default="cloud", show_default=True, help="The cloud's name.")
-@click.option("--address", help="This machine's address for the cloud's own traffic.")
-@click.option("--port", default=PORT, show_default=True, help="TCP port joiners dial.")
+@click.option(
+    "--address",
+    metavar="IP",
+    help="This machine's address for the cloud's own traffic; needed where it has several.",
+)
+@click.option(
+    "--port",
+    default=PORT,
+    type=click.IntRange(1, 65535),
+    show_default=True,
+    metavar="TCP",
+    help="Port that joiners dial.",
+)
 @click.option(
     "--service",
     "services",
     multiple=True,
     metavar="NAME",
-    help="A service to set up; default: all installed.",
+    help="Service to set up; may be repeated.  [default: all that are installed here]",
 )
 @click.option(
     "--discovery",
@@ -34,12 +45,25 @@ from mcloud.survey import survey
     default=("static",),
     show_default=True,
     metavar="NAME",
-    help="How joiners find this machine.",
+    help="Plugin by which joiners find this machine; may be repeated.",
 )
-@click.option("--expect", type=click.IntRange(0, 49), help="How many joiners to wait for, without asking.")
-@click.option("--patience", default=600.0, show_default=True, help="Seconds to wait for machines.")
-@click.option("--install", is_flag=True, help="Install missing packages first (not undone by `undo`).")
+@click.option(
+    "--expect",
+    type=click.IntRange(0, 49),
+    metavar="N",
+    help="Go on when N machines have joined; without it a person is asked.",
+)
+@click.option(
+    "--patience",
+    default=600.0,
+    type=click.FloatRange(0, min_open=True),
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for machines.",
+)
+@click.option("--install", is_flag=True, help="Install missing packages first; `undo` does not remove them.")
 @with_plugins
+@agreeable
 @shown
 def init(
     screen: Screen,
@@ -51,13 +75,18 @@ def init(
     expect: int | None,
     patience: float,
     install: bool,
+    yes: bool,
     without: tuple[str, ...],
 ) -> None:
-    """Found a cloud on this machine, show the code, and let the machines that know it join.
+    """Found a cloud here and let other machines join.
 
-    All settings have their defaults; a file (`mcloud example`, `mcloud preseed`) sets more.
+    Shows the code that `mcloud join` asks for on the others; then the plan of every machine, and asks
+    before anything is changed. All settings have their defaults; a file (`mcloud example`, `mcloud
+    preseed`) sets more. Type the same command again after an interruption or a failure: it goes on
+    where it stopped.
     """
-    if expect is None and not sys.stdin.isatty():
+    screen.yes = yes
+    if expect is None and not screen.can_ask:
         raise SettingsError(
             "how many machines shall join?", hint="there is no terminal to ask at: add --expect N"
         )
@@ -80,7 +109,8 @@ def init(
             port=port,
             patience=patience,
         )
-        lead(screen, here, order, address=own_address(survey(here.host), address), ready=_ready(expect))
+        own = own_address(survey(here.host), address)
+        lead(screen, here, order, address=own, ready=_ready(screen, expect))
 
 
 def _installed(here: Here) -> tuple[str, ...]:
@@ -89,18 +119,12 @@ def _installed(here: Here) -> tuple[str, ...]:
     return tuple(name for name, state in found.items() if state is not None and state.installed)
 
 
-def _ready(expect: int | None) -> Callable[[Initiator], bool]:
+def _ready(screen: Screen, expect: int | None) -> Callable[[Initiator], bool]:
     """Return what says whether all have come: so many, or the operator's word after each newcomer."""
-    asked_for: set[frozenset[str]] = set()
+    asked = AreTheseAll(screen.output)
 
     def ready(initiator: Initiator) -> bool:
-        here = initiator.lobby.here()
-        if expect is not None:
-            return len(here) >= expect
-        names = frozenset(guest.name for guest in here)
-        if not names or names in asked_for:
-            return False
-        asked_for.add(names)
-        return click.confirm(f"Here: {', '.join(sorted(names))}. Are these all?", default=False)
+        names = [guest.name for guest in initiator.lobby.here()]
+        return len(names) >= expect if expect is not None else asked(names, initiator.lobby.note)
 
     return ready

@@ -1,6 +1,5 @@
 """`mcloud join`: let this machine become part of a cloud."""
 
-import os
 import sys
 
 import click
@@ -19,19 +18,36 @@ ADDRESS_VARIABLE = "MCLOUD_INITIATOR_ADDRESS"
 
 @click.command()
 @click.option(
-    "--initiator-address", envvar=ADDRESS_VARIABLE, show_envvar=True, help="Where `mcloud init` runs."
+    "--initiator-address",
+    envvar=ADDRESS_VARIABLE,
+    show_envvar=True,
+    metavar="HOST",
+    help="Name or IP address of the machine where `mcloud init` runs.",
 )
-@click.option("--port", default=PORT, show_default=True, help="TCP port of the initiator.")
-@click.option("--address", help="This machine's address for the cloud's own traffic.")
+@click.option(
+    "--port", default=PORT, type=click.IntRange(1, 65535), show_default=True, metavar="TCP", help="Its port."
+)
+@click.option(
+    "--address",
+    metavar="IP",
+    help="This machine's address for the cloud's own traffic; needed where it has several.",
+)
 @click.option(
     "--discovery",
     multiple=True,
     default=("static",),
     show_default=True,
     metavar="NAME",
-    help="How to find it.",
+    help="Plugin that finds the initiator; may be repeated.",
 )
-@click.option("--patience", default=600.0, show_default=True, help="Seconds to wait for the initiator.")
+@click.option(
+    "--patience",
+    default=600.0,
+    type=click.FloatRange(0, min_open=True),
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the initiator.",
+)
 @click.option("--install", is_flag=True, help="Install missing packages of all services first.")
 @with_plugins
 @shown
@@ -45,7 +61,12 @@ def join(
     install: bool,
     without: tuple[str, ...],
 ) -> None:
-    """Join the cloud that `mcloud init` founds on another machine; asks for the code shown there."""
+    """Join the cloud that is founded on another machine.
+
+    Asks for the code shown there (or reads it from standard input), waits until the initiator is
+    there, and does this machine's part once the plan was confirmed there. Type the same command
+    again after an interruption: it goes on where it stopped, without a code.
+    """
     with this_machine(screen, "join", without) as here:
         here.plugins.require(discovery)
         if install:
@@ -59,18 +80,21 @@ def join(
             discovery=discovery,
             initiators=((initiator_address, port),) if initiator_address else (),
             patience=patience,
-            ask_code=_ask_code,
+            ask_code=lambda why: _ask_code(screen, why),
         )
 
 
-def _ask_code(_why: str) -> SecretStr:
+def _ask_code(screen: Screen, why: str) -> SecretStr:
     """Ask for the code; it is never an argument, which any user of the machine could read."""
-    if not sys.stdin.isatty():
-        line = sys.stdin.readline() if not os.isatty(0) else ""
-        if not line.strip():
-            raise (TrustError if _why else SettingsError)(
-                _why or "the code is missing, and there is no terminal to ask for it",
-                hint="give it on standard input, or in a file to `mcloud preseed`",
-            )
-        return SecretStr(line.strip())
-    return SecretStr(click.prompt("Code shown by the initiator", hide_input=False))
+    line = ""
+    if screen.can_ask:
+        while not line:
+            line = screen.ask_line("Code shown by the initiator: ")
+    elif not sys.stdin.isatty():
+        line = sys.stdin.readline().strip()
+    if line:
+        return SecretStr(line)
+    hint = "give it on standard input, or in a file to `mcloud preseed`"
+    if why:
+        raise TrustError(why, hint=hint)
+    raise SettingsError("the code is missing, and there is no terminal to ask for it", hint=hint)

@@ -19,7 +19,7 @@ from mcloud.lab.roots import environment
 
 @click.group()
 def lab() -> None:
-    """Real machines in namespaces on this machine, to form clouds in.
+    """Real machines in namespaces, to form clouds in.
 
     Several labs live side by side, each under its own --lab NAME.
     """

@@ -1,13 +1,15 @@
 """The initiator's side of `init`, `preseed` and `plan`, from an order to the tables at the end."""
 
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from mcloud.attending import ended
 from mcloud.cli.common import refuse_second_cloud
-from mcloud.cli.result import show_result
+from mcloud.cli.result import show_fallen, show_result
 from mcloud.cli.screen import Screen
-from mcloud.errors import McloudError
+from mcloud.cli.stopping import WHY, stoppable
+from mcloud.errors import McloudError, RunFailed
 from mcloud.forming import Forming
 from mcloud.here import Here
 from mcloud.journal import Journal
@@ -19,8 +21,10 @@ from mcloud.session.initiator import Initiator
 def lead(
     screen: Screen, here: Here, order: Order, *, address: str, ready: Callable[[Initiator], bool]
 ) -> None:
-    """Form the cloud that was ordered, or go on with the unfinished run of the same order."""
-    began = time.monotonic()
+    """Form the cloud that was ordered, or go on with the unfinished run of the same order.
+
+    Ends with the exit status of a failed run if the cloud was formed, but not of all machines.
+    """
     journal = _unfinished(here, order)
     if journal is None:
         refuse_second_cloud(here)
@@ -40,10 +44,21 @@ def lead(
         ready=ready,
         journal=journal,
     )
-    with screen.running():
+    with stoppable(screen, lambda: forming.stop(WHY)), screen.running():
         cloud = forming.form()
     if cloud:
-        show_result(screen, here, cloud, forming.checks, time.monotonic() - began)
+        show_result(screen, here, cloud, forming.checks)
+        if fallen := _fallen(forming, cloud):
+            show_fallen(screen, fallen, cloud["name"])
+            sys.exit(RunFailed.exit_code)
+
+
+def _fallen(forming: Forming, cloud: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the machines that were to be in the cloud and are not, or not wholly, and why."""
+    confirmed = forming.journal.header["nodes"] if forming.journal else ()
+    members = {member["name"] for member in cloud["members"]}
+    gone = {node["name"] for node in confirmed} - members
+    return {**dict.fromkeys(sorted(gone), "it fell out before this command went on"), **forming.fallen}
 
 
 def _unfinished(here: Here, order: Order) -> Journal | None:

@@ -21,13 +21,16 @@ Purpose = Literal["run", "plan"]
 
 @click.command()
 @click.argument("file")
-@click.option("--install", is_flag=True, help="Install missing packages first (not undone by `undo`).")
+@click.option("--install", is_flag=True, help="Install missing packages first; `undo` does not remove them.")
 @with_plugins
 @shown
 def preseed(screen: Screen, file: str, install: bool, without: tuple[str, ...]) -> None:
-    """Form or join the cloud that FILE describes (- for standard input); `mcloud example` prints one.
+    """Form or join the cloud that a file describes.
 
-    The file's word is final: what it says may be wiped is wiped without a question.
+    Typed on every machine, with the same FILE (- for standard input); each machine finds its own part
+    by its host name. The file's word is final: what it says may be wiped is wiped without a question
+    (`mcloud plan FILE` shows it before). Type the same command again after an interruption or a
+    failure: it goes on where it stopped.
     """
     screen.yes = True
     _follow(screen, file, install, without, "run")
@@ -38,12 +41,16 @@ def preseed(screen: Screen, file: str, install: bool, without: tuple[str, ...]) 
 @with_plugins
 @shown
 def plan(screen: Screen, file: str, without: tuple[str, ...]) -> None:
-    """Show what `mcloud preseed FILE` would do, and change nothing; typed on every machine."""
+    """Show what `mcloud preseed FILE` would do.
+
+    Typed on every machine, with the same FILE; changes nothing. The initiator shows the plans of all
+    machines, with what would be destroyed.
+    """
     _follow(screen, file, False, without, "plan")  # noqa: FBT003 - install nothing for a plan
 
 
 def _follow(screen: Screen, file: str, install: bool, without: tuple[str, ...], purpose: Purpose) -> None:
-    with this_machine(screen, "preseed", without) as here:
+    with this_machine(screen, "preseed" if purpose == "run" else "plan", without) as here:
         path = None if file == "-" else Path(file)
         broken = {one.name: one.reason for one in here.plugins.broken.values()}
         broken |= dict.fromkeys(without, "left out by --without")
@@ -53,7 +60,7 @@ def _follow(screen: Screen, file: str, install: bool, without: tuple[str, ...], 
         if own is None:
             raise SettingsError(
                 f"the file does not name this machine, {here.host.name}",
-                hint=f"it names {', '.join(machine.name for machine in read.machines)}; `hostname` sets the name",
+                hint=f"it names {', '.join(machine.name for machine in read.machines)}",
             )
         need_packages(here, read.services, screen, may_install=install)
         if own.name == read.cloud.initiator:

@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from mcloud.cli.common import shown, this_machine
+from mcloud.cli.common import agreeable, shown, this_machine
+from mcloud.cli.failing import spoken
 from mcloud.cli.screen import Screen
 from mcloud.cloud import plan_for
 from mcloud.context import Surroundings
@@ -19,12 +20,15 @@ from mcloud.undo import undo as take_back
 
 
 @click.command()
+@agreeable
 @shown
-def undo(screen: Screen) -> None:
-    """Take back what the latest run did on this machine; what was there before it is left alone.
+def undo(screen: Screen, yes: bool) -> None:
+    """Take back what the latest run did on this machine.
 
-    Works with all other machines dead. To take a whole cloud back, type it on each machine.
+    What was there before it is left alone. Says first what is lost for good with it, and asks. Works
+    with all other machines dead. To take a whole cloud back, type it on each machine.
     """
+    screen.yes = yes
     with this_machine(screen, "undo") as here:
         journal = _latest(here)
         inputs = Inputs.model_validate(journal.inputs)
@@ -56,14 +60,18 @@ def _confirmed(screen: Screen, plan: Plan, journal: Journal) -> bool:
     steps = to_undo(plan, journal)
     for key, _lane, step in steps:
         for loss in step.loses:
-            screen.say(f"{key} loses: {loss}", type="loses", step=key, what=loss)
-    return screen.confirm([loss for _key, _lane, step in steps for loss in step.loses])
+            screen.say(
+                f"LOST FOR GOOD with {spoken(key)}: {loss}", "bold red", type="loses", step=key, what=loss
+            )
+    losses = [loss for _key, _lane, step in steps for loss in step.loses]
+    return screen.confirm(losses, question=f"Take back {len(steps)} steps")
 
 
 def _tell(screen: Screen, undone: Undone) -> None:
     for key, reason in undone.left.items():
-        screen.say(f"LEFT  {key}: {reason}", type="left", step=key, reason=reason)
+        screen.say(f"LEFT  {spoken(key)}: {spoken(reason)}", "bold red", type="left", step=key, reason=reason)
     count = len(undone.taken_back)
-    screen.say(f"{count} steps taken back, {len(undone.left)} left", type="undone", taken_back=count)
+    said = f"{count} steps taken back, {len(undone.left)} left"
+    screen.say(said, "bold", type="undone", taken_back=count, left=len(undone.left))
     if undone.left:
         sys.exit(1)

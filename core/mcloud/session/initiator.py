@@ -240,6 +240,7 @@ class Initiator:
         connection.close(reason)
 
     def _gone(self, guest: Guest, connection: Connection, reason: str) -> None:
-        if guest.leave(connection, reason):
-            self.listener.noticed(guest, f"is away: {reason}" if reason else "is away")
+        if guest.leave(connection, reason) and not (guest.standing == "parted" and self.farewell):
+            what = "left" if guest.standing == "parted" else "is away"
+            self.listener.noticed(guest, f"{what}: {reason}" if reason else what)
         self.lobby.note()

@@ -75,7 +75,7 @@ class Connection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        self.close("stopped by its operator" if isinstance(error, KeyboardInterrupt) else "")
 
 
 def dial(

@@ -1,0 +1,145 @@
+"""How lines get out: masked and clean, above live lanes and above an open question, or as JSON."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import RLock
+from typing import Any, Literal
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from mcloud.cli.lines import clean, wrapped
+from mcloud.secrets import Secrets
+
+Mode = Literal["live", "plain", "json"]
+REFRESHES = 4
+"""A second."""
+SHOW_CURSOR = "\x1b[?25h"
+
+
+class Output:
+    """This program's standard output; everything on it goes through here, from any thread."""
+
+    def __init__(self, known: Secrets, *, json_lines: bool, plain: bool) -> None:
+        """Choose the way of showing: live only where a terminal is, and nobody asked for plain lines."""
+        self.known = known
+        terminal = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self.mode: Mode = "json" if json_lines else "live" if terminal and not plain else "plain"
+        self.lock = RLock()
+        live = self.mode == "live"
+        self._console = _Console(
+            highlight=False, markup=False, emoji=False, force_terminal=live, no_color=None if live else True
+        )
+        self._live: Live | None = None
+        self._question = ""
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the command began."""
+        return time.monotonic() - self._began
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows of the terminal."""
+        width, height = self._console.size
+        return width, height
+
+    def line(
+        self, text: str, style: str = "", *, masked: bool = True, verbatim: bool = False, error: bool = False
+    ) -> None:
+        """Print text; on a terminal wrapped between words (unless `verbatim`) and in a rich style."""
+        text = clean(self.known.mask(text) if masked else text)
+        stream = sys.stderr if error else sys.stdout
+        if self.mode == "live" and not verbatim and stream.isatty():
+            text = wrapped(text, self.size[0])
+        with self.lock:
+            if error:
+                self.stop_live()
+                with suppress(OSError):
+                    sys.stderr.write(text + "\n")
+                    sys.stderr.flush()
+                return
+            self._put_aside()
+            with _reader_may_go():
+                self._console.print(Text(text, style=style if self.mode == "live" else ""), soft_wrap=True)
+            if self._question:
+                self._write(self._question)
+
+    def fields(self, fields: Mapping[str, Any], *, masked: bool = True) -> None:
+        """Print one JSON object, on a line of its own."""
+        line = json.dumps({"at": round(self.seconds, 3), **fields}, ensure_ascii=True, default=str)
+        with self.lock:
+            self._write((self.known.mask(line) if masked else line) + "\n")
+
+    def pose(self, question: str) -> None:
+        """Show a question and keep it below whatever else is printed; "" takes it away."""
+        with self.lock:
+            self.stop_live()
+            self._put_aside()
+            self._question = question
+            self._write(question)
+
+    def answered(self) -> None:
+        """Forget the question: the person has ended its line."""
+        with self.lock:
+            self._question = ""
+
+    def start_live(self, drawn: Callable[[], RenderableType]) -> None:
+        """Draw what `drawn` returns below all lines, again and again; not while a question is open."""
+        with self.lock:
+            if self._live is None and not self._question and self.mode == "live":
+                self._live = Live(
+                    console=self._console, get_renderable=drawn, refresh_per_second=REFRESHES, transient=True
+                )
+                self._live.start()
+
+    def stop_live(self) -> None:
+        """Take it away again."""
+        with self.lock:
+            live, self._live = self._live, None
+            if live is not None:
+                live.stop()
+
+    def restore(self) -> None:
+        """Leave the terminal usable where the program ends on the spot."""
+        if self.mode == "live":
+            with suppress(OSError):
+                os.write(1, f"{SHOW_CURSOR}\n".encode())
+
+    def _put_aside(self) -> None:
+        """Make room where a question is open; it is asked again below."""
+        if self._question:
+            fits = self.mode == "live" and len(self._question) < self.size[0]
+            self._write("\r\x1b[K" if fits else "\n")
+
+    def _write(self, text: str) -> None:
+        with _reader_may_go():
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on without a reader; rich would end the program."""
+        self.quiet = True
+        _reader_is_gone()
+
+
+@contextmanager
+def _reader_may_go() -> Iterator[None]:
+    """Let a pipe or terminal that is gone end what is shown, not what is done."""
+    try:
+        yield
+    except OSError:
+        _reader_is_gone()
+
+
+def _reader_is_gone() -> None:
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
