@@ -41,7 +41,7 @@ def to_undo(plan: Plan, journal: Journal) -> Sequence[tuple[str, Lane, Step]]:
 
 
 def forgotten(plan: Plan, journal: Journal) -> Sequence[str]:
-    """Return the keys of steps that this run did and that the plan, made by changed plugins, does not know."""
+    """Return the keys of steps that this run did and that the plan of changed plugins does not know."""
     keys = dict.fromkeys(str(line["key"]) for line in journal.lines() if line["event"] in OURS)
     return [key for key in keys if key not in plan.steps and journal.last(key) in OURS]
 
