@@ -5,6 +5,7 @@ from functools import partial
 
 from mcloud import NetworkAccess, Node, Offer, Step, StepContext
 from mcloud_ovn.client import (
+    PATIENCE,
     SB,
     active,
     daemon_status,
@@ -68,7 +69,9 @@ def _start(ids: dict[str, str | None], ctx: StepContext) -> None:
     set_external_ids(host, ids)
     systemctl(host, "reset-failed", CONTROLLER, check=False)
     systemctl(host, "start", HOST, CONTROLLER)
-    ctx.wait(lambda: _connected(ctx), what="ovn-controller to reach the southbound database")
+    ctx.wait(
+        lambda: _connected(ctx), what="ovn-controller to reach the southbound database", patience=PATIENCE
+    )
 
 
 def _takes_part(tunnel_address: str, ctx: StepContext) -> Sequence[Offer] | None:

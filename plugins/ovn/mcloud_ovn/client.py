@@ -12,6 +12,10 @@ SECONDS = 10
 """Limit for one answer of a local daemon, which takes milliseconds unless it hangs."""
 
 
+PATIENCE = 120
+"""Seconds for what takes one on an idle machine: on one that is busy with all services, much more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """One of the two databases of OVN; ports and paths are OVN's own (ovn-ctl(8))."""

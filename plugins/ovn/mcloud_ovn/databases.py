@@ -8,6 +8,7 @@ from mcloud import Host, Node, Offer, ServiceError, Step, StepContext
 from mcloud_ovn.client import (
     DATABASES,
     NB,
+    PATIENCE,
     SB,
     Database,
     active,
@@ -132,7 +133,7 @@ def _serve(node: Node, options: str, ctx: StepContext) -> None:
     ensure_enabled(host, CENTRAL)
     systemctl(host, "reset-failed", *UNITS, check=False)
     systemctl(host, "start", NB.unit, SB.unit)
-    ctx.wait(lambda: _serving(ctx), what="both databases to be in their rafts")
+    ctx.wait(lambda: _serving(ctx), what="both databases to be in their rafts", patience=PATIENCE)
 
 
 def _serving(ctx: StepContext) -> Sequence[Offer] | None:
