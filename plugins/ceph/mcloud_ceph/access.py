@@ -62,15 +62,11 @@ def known_monitors(nodes: Sequence[Node], settings: CephSettings) -> Step:
     line = f"mon_host = {monitor_hosts(monitors(nodes), settings)}"
 
     def run(ctx: StepContext) -> None:
-        before = ctx.keep("before", ctx.host.read(CONF)) or ""
-        ctx.host.write(CONF, re.sub(r"^mon_host = .*$", line, before, flags=re.MULTILINE))
+        text = ctx.host.read(CONF) or ""
+        ctx.host.write(CONF, re.sub(r"^mon_host = .*$", line, text, flags=re.MULTILINE))
 
     def probe(ctx: StepContext) -> tuple[()] | None:
         return () if line in (ctx.host.read(CONF) or "").splitlines() else None
 
-    def undo(ctx: StepContext) -> None:
-        before = ctx.kept("before")
-        if before is not None:
-            ctx.host.write(CONF, before)
-
-    return Step(name="known-monitors", run=run, probe=probe, undo=undo)
+    # Not taken back by itself: the rest of an undo needs to know all monitors, and removes the file.
+    return Step(name="known-monitors", run=run, probe=probe)

@@ -1,5 +1,6 @@
 """Steps for OSDs: one per disk, BlueStore straight on the device."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from mcloud import DiskChoice, Host, JoinToken, Node, ServiceError, Step, StepContext
@@ -9,6 +10,7 @@ from mcloud_ceph.layout import lasting_path, loss, osd_uuid, step_name
 from mcloud_ceph.timing import MAKING
 
 OSDS = f"{STATE}/osd"
+_UP = "active"
 
 _OWN = "for i in $$(seq 60); do [ -b BLOCK ] && exec chown ceph:ceph BLOCK; sleep 1; done; exit 1"
 """Shell that waits for a disk and gives it to Ceph (`$$`: systemd's `$`)."""
@@ -39,17 +41,6 @@ def _run(node: Node, disk: DiskChoice, ctx: StepContext) -> None:
     # At boot the disk is root's again, and may appear later than the unit is started.
     units.add_to(host, unit, {"ExecStartPre": f"+/bin/sh -c '{_OWN.replace('BLOCK', f'{folder}/block')}'"})
     units.start(host, unit)
-    name = f"osd.{ticket.number}"
-    ended = ctx.wait(
-        lambda: "up" if _is_up(host, ticket.number) else units.failure(host, unit),
-        what=f"{name} on {disk.path} to come up",
-        progress=lambda: client.daemon(host, name, "status"),
-    )
-    if ended != "up":
-        raise ServiceError(
-            f"{name} on {disk.path} of {node.name} does not start: {ended}",
-            hint=f"journalctl -u {unit} on {node.name} says more; is the disk sound?",
-        )
 
 
 def _ticket(node: Node, disk: DiskChoice, ctx: StepContext) -> tokens.OsdTicket:
@@ -93,13 +84,11 @@ def _make_store(host: Host, ticket: tokens.OsdTicket, *, folder: str, path: str)
 
 
 def _probe(node: Node, disk: DiskChoice, ctx: StepContext) -> tuple[()] | None:
-    fsid = fsid_of(ctx.host.read(CONF))
-    number = fsid and _number(ctx.host, osd_uuid(fsid, node, disk))
+    number = _number_of(node, disk, ctx.host)
     there = (
-        number
+        number is not None
         and ctx.host.stat(f"{OSDS}/ceph-{number}/ready") is not None
         and units.runs(ctx.host, _unit(number))
-        and _is_up(ctx.host, number)
     )
     return () if there else None
 
@@ -135,6 +124,51 @@ def _forget(number: str) -> list[client.Command]:
     ]
 
 
+def up(node: Node, chosen: Sequence[DiskChoice]) -> Step:
+    """Return the step that waits until all OSDs of a machine take part, and names those that do not."""
+
+    def states(ctx: StepContext) -> Mapping[str, str]:
+        """Return what each disk's OSD says of itself; "" while it says nothing."""
+        numbers = {disk.path: _number_of(node, disk, ctx.host) for disk in chosen}
+        return {path: _state(ctx.host, number) if number else "" for path, number in numbers.items()}
+
+    def failures(ctx: StepContext) -> Sequence[str]:
+        found = {disk.path: _number_of(node, disk, ctx.host) for disk in chosen}
+        words = {path: units.failure(ctx.host, _unit(number)) for path, number in found.items() if number}
+        return [f"osd.{found[path]} on {path}: {said}" for path, said in words.items() if said]
+
+    def ended(ctx: StepContext) -> Sequence[str] | None:
+        """Return the failures once each OSD has come up or failed."""
+        waiting = [path for path, state in states(ctx).items() if state != _UP]
+        failed = failures(ctx) if waiting else []
+        return failed if len(failed) == len(waiting) else None
+
+    def run(ctx: StepContext) -> None:
+        failed = ctx.wait(lambda: ended(ctx), what="all OSDs to come up", progress=lambda: states(ctx))
+        if failed:
+            raise ServiceError(
+                f"{len(failed)} of {len(chosen)} OSDs of {node.name} do not start: {'; '.join(failed)}",
+                hint="journalctl -u 'ceph-osd@*' on that machine says more; is the disk sound?",
+            )
+
+    def probe(ctx: StepContext) -> tuple[()] | None:
+        return () if set(states(ctx).values()) == {_UP} else None
+
+    def undo(ctx: StepContext) -> None:
+        # All at once: each takes five seconds to end where no monitor answers any more.
+        numbers = [number for disk in chosen if (number := _number_of(node, disk, ctx.host))]
+        if numbers:
+            units.stop(ctx.host, *(_unit(number) for number in numbers))
+
+    return Step(name="osds-up", run=run, probe=probe, undo=undo)
+
+
+def _number_of(node: Node, disk: DiskChoice, host: Host) -> str | None:
+    """Return the number of the OSD that was made on a disk."""
+    fsid = fsid_of(host.read(CONF))
+    return _number(host, osd_uuid(fsid, node, disk)) if fsid else None
+
+
 def _number(host: Host, uuid: str) -> str | None:
     """Return the number of the OSD with this id on this machine."""
     for name in host.list(OSDS):
@@ -148,7 +182,7 @@ def _unit(number: int | str) -> str:
     return f"ceph-osd@{number}.service"
 
 
-def _is_up(host: Host, number: int | str) -> bool:
-    """Say whether an OSD takes part: it calls itself active once the monitors have marked it up."""
+def _state(host: Host, number: str) -> str:
+    """Return what an OSD calls its state: active once the monitors have marked it up."""
     status = client.daemon(host, f"osd.{number}", "status")
-    return bool(status) and status["state"] == "active"
+    return str(status["state"]) if status else ""

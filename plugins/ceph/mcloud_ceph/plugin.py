@@ -66,8 +66,9 @@ def issue_token(node: Node, nodes: Sequence[Node], node_settings: Own) -> Iterat
 def join(node: Node, nodes: Sequence[Node], settings: CephSettings, node_settings: Own) -> Iterator[Step]:
     """Give this machine access, an OSD on each of its disks, and a monitor if it is among the first three."""
     yield access.access(node, nodes, settings)
-    for disk in disks_of(node, node_settings):
-        yield osds.make(node, disk)
+    if disks := disks_of(node, node_settings):
+        yield from (osds.make(node, disk) for disk in disks)
+        yield osds.up(node, disks)
     if runs_monitor(node, nodes):
         # After the OSDs, which need the quorum that each new monitor interrupts.
         if not node.founder:

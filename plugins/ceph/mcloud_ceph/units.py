@@ -30,14 +30,14 @@ def failure(host: Host, unit: str) -> str | None:
     return " | ".join([shown, *(line.strip() for line in said.splitlines() if line.strip())])[-600:]
 
 
-def stop(host: Host, unit: str) -> None:
-    """Stop a unit for good, by force if it does not end in time; bears one that does not run."""
+def stop(host: Host, *units: str) -> None:
+    """Stop units for good, by force if they do not end in time; bears those that do not run."""
     try:
-        host.run(["systemctl", "disable", "--now", "--quiet", unit], check=False, seconds=30)
+        host.run(["systemctl", "disable", "--now", "--quiet", *units], check=False, seconds=30)
     except CommandError:
-        host.run(["systemctl", "kill", "--signal=KILL", unit], check=False)
-        host.run(["systemctl", "stop", unit], check=False, seconds=30)
-    host.run(["systemctl", "reset-failed", unit], check=False)
+        host.run(["systemctl", "kill", "--signal=KILL", *units], check=False)
+        host.run(["systemctl", "stop", *units], check=False, seconds=30)
+    host.run(["systemctl", "reset-failed", *units], check=False)
 
 
 def add_to(host: Host, unit: str, options: Mapping[str, str], *, until_boot: bool = False) -> None:
