@@ -31,6 +31,8 @@ class Formed:
     """mcloud's own share, by when: seconds in which no step of any service was in hand on any machine."""
     unproven: float = 0.0
     """Seconds after the end until the proof held."""
+    missed: Sequence[str] = ()
+    """What the last look before found amiss."""
 
     @property
     def seconds(self) -> float:

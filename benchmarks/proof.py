@@ -17,19 +17,19 @@ LIMIT = 20
 """Seconds for one answer."""
 
 
-def prove(lab: Lab) -> float:
-    """Look until all is as it should be, and return how many seconds later the look that saw it began.
+def prove(lab: Lab) -> tuple[float, Sequence[str]]:
+    """Look until all is as it should be; return how many seconds later the look that saw it began.
 
-    That is 0 if the first one finds nothing amiss.
+    That is 0 if the first one finds nothing amiss; with it comes what the last look before found.
     ServiceError names what still is amiss after two minutes.
     """
-    began, waited = time.monotonic(), 0.0
+    began, waited, last = time.monotonic(), 0.0, list[str]()
     while missing := amiss(lab):
         if waited > PATIENCE:
             raise ServiceError("the cloud is not what it should be", hint="\n".join(missing))
         time.sleep(0.1)
-        waited = time.monotonic() - began
-    return waited
+        waited, last = time.monotonic() - began, missing
+    return waited, last
 
 
 def amiss(lab: Lab) -> list[str]:
