@@ -138,7 +138,7 @@ def _kernels(nodes: Sequence[Node]) -> Iterator[Check]:
         if lack:
             yield Check(
                 level="warning",
-                message=f"no {driver} volumes, as the kernel of {', '.join(lack)} lacks {need!r}: {consequence}",
+                message=f"no {driver} volumes, as {need!r} is lacking on {', '.join(lack)}: {consequence}",
             )
 
 

@@ -6,13 +6,12 @@ from ipaddress import ip_address
 
 from mcloud import JoinToken, Node, Offer, ServiceError, Step, StepContext
 from mcloud_lxd.choice import LOCAL, Local
-from mcloud_lxd.client import LxdError, server, set_config
+from mcloud_lxd.client import LxdError, set_config
 from mcloud_lxd.cluster_client import (
     Invitation,
     forget_certificates,
     found,
     is_alive,
-    is_changing,
     is_member,
     is_settled_as,
     join,
@@ -22,13 +21,10 @@ from mcloud_lxd.cluster_client import (
     revoke_tokens,
 )
 from mcloud_lxd.local import LocalPool, destroyed, leave_with_disk, member_part, prepare_disk
-from mcloud_lxd.machine import switch_on
+from mcloud_lxd.readiness import IN, OUT, await_lxd, await_rest
 
 PORT = 8443
 """LXD's own, https://documentation.ubuntu.com/lxd (`core.https_address`)."""
-
-PATIENCE = 45.0
-"""Seconds for LXD to start: 0.4 on an idle machine, ten times that on a busy or small one."""
 
 
 def founding_step(node: Node, local: Local | None) -> Step:
@@ -82,11 +78,13 @@ def _found(node: Node, ctx: StepContext) -> None:
 
 
 def _invite(name: str, ctx: StepContext) -> Iterable[Offer]:
+    """Make the token; what the joiner said of itself decides what to do about an earlier try of it."""
     host = ctx.host
     if is_member(host, name):
-        if is_alive(host, name):
-            # Its mcloud died after LXD had joined: it needs no token, and a second one would be refused.
+        said = ctx.request.decode("ascii", "replace")
+        if said == IN or (said != OUT and is_alive(host, name)):
             return [JoinToken(value=Invitation().as_secret())]
+        ctx.report(f"{name} is not in, though it is listed: it is written out first")
         remove_member(host, name)
     revoke_tokens(host, name)
     forget_certificates(host, name)
@@ -114,16 +112,14 @@ def _join(node: Node, local: Local | None, ctx: StepContext) -> None:
 
 
 def _is_in_already(ctx: StepContext, name: str) -> bool:
-    """Whether an earlier try has got this machine into its cluster; waits until such a try has ended.
+    """Whether an earlier try has got this machine into its cluster.
 
     Raises ServiceError if it is in a cluster that this run did not make.
     """
     again = ctx.kept("began") is not None
     ctx.keep("began", "yes")
     if again:
-        ctx.wait(
-            lambda: None if is_changing(ctx.host) else True, what="LXD to end what it began", patience=180
-        )
+        await_rest(ctx)
     current = membership(ctx.host)
     if current and not (again and current == name):
         raise ServiceError(
@@ -138,15 +134,12 @@ def _leave(name: str, local: Local | None, ctx: StepContext) -> None:
 
 
 def _await_lxd(ctx: StepContext, name: str, local: Local | None) -> None:
-    """Switch LXD on and wait until it answers: the first call starts it."""
-    switch_on(ctx.host)
-    what = f"LXD on {ctx.host.name} to answer"
+    """Switch LXD on and wait until it answers. One that a power cut hit while it joined never does."""
     try:
-        ctx.wait(lambda: server(ctx.host, seconds=20), what=what, patience=PATIENCE)
+        await_lxd(ctx)
     except ServiceError:
         if ctx.kept("began") is None:
             raise
-        # A power cut in the middle of our earlier try: such an LXD looks for a cluster it is not in.
         ctx.report("LXD does not start after an earlier try; it is emptied")
         leave_with_disk(ctx, name, local)
-        ctx.wait(lambda: server(ctx.host, seconds=20), what=what, patience=PATIENCE)
+        await_lxd(ctx)

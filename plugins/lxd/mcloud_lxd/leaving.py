@@ -3,21 +3,24 @@
 from collections.abc import Callable
 
 from mcloud import Host, ServiceError, StepContext
-from mcloud_lxd.client import LxdError, things
+from mcloud_lxd.client import things
 from mcloud_lxd.cluster_client import members, membership, remove_member
 from mcloud_lxd.machine import empty
 
 SMALLEST_TO_LEAVE_AS_LEADER = 3
 """Members. Of two, LXD keeps one voter: if that one leaves, LXD 5.0 fails half-way ("lost leadership")."""
 
+PATIENCE = 5.0
+"""Seconds: with a quorum LXD answers in far less, without one it does not answer at all."""
+
 
 def leave(ctx: StepContext, name: str, dismantle: Callable[[Host], None]) -> None:
     """Leave the cluster and empty this machine's LXD; also if it is out already, or the others are dead."""
     host = ctx.host
-    if _is_empty(host):
-        dismantle(host)
-        return
     try:
+        if not membership(host, seconds=PATIENCE) and not things(host, "storage-pools", seconds=PATIENCE):
+            dismantle(host)
+            return
         _sign_off(host, name)
     except ServiceError as error:
         # Without quorum, or with a broken cluster: the others learn it when they look.
@@ -25,19 +28,10 @@ def leave(ctx: StepContext, name: str, dismantle: Callable[[Host], None]) -> Non
     empty(host, dismantle)
 
 
-def _is_empty(host: Host) -> bool:
-    """Whether LXD answers that it is in no cluster and has no pool."""
-    try:
-        return not membership(host, seconds=8) and not things(host, "storage-pools", seconds=8)
-    except LxdError:
-        return False
-
-
 def _sign_off(host: Host, name: str) -> None:
     """Have the others write this machine out, so that they do not wait for it for ever."""
-    roster = members(host, seconds=8)
+    roster = members(host, seconds=PATIENCE)
     others = [member for member in roster if member.name != name]
     leads = any(member.leader for member in roster if member.name == name)
-    if not others or (leads and len(roster) < SMALLEST_TO_LEAVE_AS_LEADER):
-        return
-    remove_member(host, name)
+    if others and not (leads and len(roster) < SMALLEST_TO_LEAVE_AS_LEADER):
+        remove_member(host, name)

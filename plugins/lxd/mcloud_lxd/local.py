@@ -13,6 +13,9 @@ from mcloud_lxd.leaving import leave
 VOLUMES = {"storage.images_volume": "images", "storage.backups_volume": "backups"}
 """LXD's own volumes on `local`, by the key of the server's configuration that names them."""
 
+PATIENCE = 5.0
+"""Seconds for a plain question, also after the others have gone: then LXD does not answer at all."""
+
 
 class LocalPool(Offer):
     """The pool `local` is whole on the founder: machines that join now get their part of it by joining."""
@@ -121,7 +124,7 @@ def _make_volumes(name: str, ctx: StepContext) -> None:
 
 def _see_volumes(name: str, ctx: StepContext) -> Sequence[Offer] | None:
     try:
-        config = server(ctx.host, member=name, seconds=10).config
+        config = server(ctx.host, member=name, seconds=PATIENCE).config
     except LxdError:
         return None
     return () if all(config.get(key) == f"{LOCAL}/{volume}" for key, volume in VOLUMES.items()) else None
@@ -129,7 +132,8 @@ def _see_volumes(name: str, ctx: StepContext) -> Sequence[Offer] | None:
 
 def _remove_volumes(name: str, ctx: StepContext) -> None:
     try:
-        set_config(ctx.host, dict.fromkeys(VOLUMES, ""), member=name, seconds=15)
+        here = server(ctx.host, member=name, seconds=PATIENCE)
+        set_config(ctx.host, {key: "" for key in VOLUMES if here.config.get(key)}, member=name, seconds=15)
         for volume in set(VOLUMES.values()) & _volumes(ctx.host, name):
             remove(ctx.host, f"storage-pools/{LOCAL}/volumes/custom/{volume}?target={name}", seconds=15)
     except LxdError as error:

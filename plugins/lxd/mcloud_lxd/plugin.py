@@ -10,6 +10,7 @@ from mcloud_lxd.local import pool_step, volumes_step
 from mcloud_lxd.looks import look_at
 from mcloud_lxd.networks import networks_step
 from mcloud_lxd.profile import profile_step
+from mcloud_lxd.readiness import ready_step
 from mcloud_lxd.remote import remote_step
 from mcloud_lxd.settings import LxdNode, LxdSettings
 
@@ -61,6 +62,7 @@ def join(
     """Join; give this machine's part of `local`, the founder first, and put LXD's volumes on it."""
     local = choose_local(nodes, settings, node_settings)
     if not node.founder:
+        yield ready_step(node)
         yield joining_step(node, local)
     elif local is not None:
         yield pool_step(node, local)

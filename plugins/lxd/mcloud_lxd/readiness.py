@@ -1,0 +1,70 @@
+"""LXD up and at rest, and what a joiner tells the founder about that when it asks for its token."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import ClassVar
+
+from mcloud import Node, Offer, ServiceError, Step, StepContext
+from mcloud_lxd.client import Server, server
+from mcloud_lxd.cluster_client import is_changing, is_member, membership
+from mcloud_lxd.machine import switch_on
+
+PATIENCE = 45.0
+"""Seconds for LXD to start: 0.4 on an idle machine, ten times that on a busy or small one."""
+
+LONGEST_JOIN = 120.0
+"""Seconds after which a join that an earlier try began is given up: it takes 1 to 3."""
+
+IN = "in"
+OUT = "out"
+UNSURE = "unsure"
+
+
+class Readiness(Offer):
+    """This machine's LXD runs, and the founder will hear whether it is a member: asked anew on every run."""
+
+    volatile: ClassVar[bool] = True
+
+
+def ready_step(node: Node) -> Step:
+    """See that LXD runs and has ended what an earlier try began, and send along whether it is in.
+
+    Only the joiner knows: the founder lists a machine that is just joining, and must not write
+    that one out, as little as it may invite one that is in.
+    """
+    return Step(name="ready", run=partial(_get_ready, node.name), offers=(Readiness,))
+
+
+def await_lxd(ctx: StepContext) -> Server:
+    """Switch LXD on and wait until it answers: the first call starts it."""
+    switch_on(ctx.host)
+    return ctx.wait(
+        lambda: server(ctx.host, seconds=20), what=f"LXD on {ctx.host.name} to answer", patience=PATIENCE
+    )
+
+
+def await_rest(ctx: StepContext) -> None:
+    """Wait until LXD has ended the founding or joining of an earlier try."""
+    ctx.wait(
+        lambda: None if is_changing(ctx.host) else True,
+        what=f"LXD on {ctx.host.name} to end what it began",
+        patience=LONGEST_JOIN,
+    )
+
+
+def _get_ready(name: str, ctx: StepContext) -> Iterable[Offer]:
+    ctx.apply(_standing(name, ctx).encode())
+    return [Readiness()]
+
+
+def _standing(name: str, ctx: StepContext) -> str:
+    """Return whether this machine is in the cluster under its name."""
+    try:
+        await_lxd(ctx)
+        await_rest(ctx)
+        if membership(ctx.host) != name:
+            return OUT
+        return IN if is_member(ctx.host, name) else OUT
+    except ServiceError as error:
+        ctx.report(f"the founder has to look for itself: {error}")
+        return UNSURE
