@@ -130,6 +130,10 @@ class Context:
         """Return what `keep` kept."""
         return self._around.journal.kept(self.key, key)[1]
 
+    def has_kept(self, key: str) -> bool:
+        """Whether `keep` was called with this key."""
+        return self._around.journal.kept(self.key, key)[0]
+
     def report(self, text: str) -> None:
         """Show one line of progress."""
         self._around.report(self.key, text)

@@ -37,6 +37,7 @@ class Journal:
         self._lines = list(lines)
         self._last: dict[str, Mapping[str, Any]] = {}
         self._kept: dict[tuple[str, str], str | None] = {}
+        self._begun: set[str] = set()
         for line in lines:
             self._note(line)
 
@@ -122,6 +123,10 @@ class Journal:
         line = self._last.get(key)
         return line["event"] if line else None
 
+    def begun(self, key: str) -> bool:
+        """Whether a step has ever been run: else what is there now was there before."""
+        return key in self._begun
+
     def offers(self, key: str) -> Sequence[Mapping[str, Any]]:
         """Return what a step offered, as journalled: `{"kind": ..., "fact": {...}}`."""
         line = self._last.get(key)
@@ -158,6 +163,8 @@ class Journal:
         key, event = line.get("key", ""), line["event"]
         if key and event in ABOUT_STEPS:
             self._last[key] = line
+            if event == "started":
+                self._begun.add(key)
         elif event == "kept":
             self._kept.setdefault((key, line["name"]), line["value"])
         elif event == "applied":

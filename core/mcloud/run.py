@@ -132,9 +132,7 @@ class Execution:
 
     def _unneeded(self, lane: Lane, gate: Gate) -> bool:
         """Whether all that needs what comes through a gate was done before this process began."""
-        needing = [
-            step for step in lane.steps if isinstance(step, Step) and set(step.needs) & set(gate.offers)
-        ]
+        needing = [one for one in lane.steps if isinstance(one, Step) and {*one.needs} & {*gate.offers}]
         return bool(needing) and all(self._was_done(lane, step) for step in needing)
 
     def _was_done(self, lane: Lane, step: Step) -> bool:
@@ -180,9 +178,8 @@ class Execution:
         try:
             self.around.journal.write("failed", key, error=text[:2000], seconds=round(seconds, 3))
         except PluginError:
-            self.around.journal.write(
-                "failed", key, error=f"{type(error).__name__} (its text holds a secret)"
-            )
+            hidden = f"{type(error).__name__} (its text holds a secret)"
+            self.around.journal.write("failed", key, error=hidden)
         self._tell(key, "failed", seconds=seconds, text=text)
 
     def _look_and_run(self, key: str, lane: Lane, step: Step) -> tuple[str, tuple[Offer, ...]]:
@@ -195,7 +192,7 @@ class Execution:
             return "skipped", read_offers(journal.offers(key), step.offers)
         seen = look(self.around, lane, step)
         if seen is not None:
-            what: Event = "adopted" if past is None else "done"
+            what: Event = "done" if journal.begun(key) else "adopted"
             journal.write(what, key, offers=write_offers(seen))
             return what, seen
         journal.write("started", key)

@@ -59,7 +59,11 @@ class StepContext(Protocol):
         ...
 
     def kept(self, key: str) -> str | None:
-        """Return what `keep` kept; None if nothing was."""
+        """Return what `keep` kept; None also if nothing was kept: see `has_kept`."""
+        ...
+
+    def has_kept(self, key: str) -> bool:
+        """Whether `keep` was called with this key: in `undo`, whether `run` got as far as that."""
         ...
 
     def report(self, text: str) -> None:

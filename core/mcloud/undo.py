@@ -29,9 +29,9 @@ def to_undo(plan: Plan, journal: Journal) -> Sequence[tuple[str, Lane, Step]]:
     """Return the steps that this run changed something with, the last one first."""
     begun: dict[str, None] = {}
     for line in journal.lines():
-        if line["event"] in OURS and line["key"] in plan.steps:
-            begun.pop(line["key"], None) if line["event"] == "started" else None
-            begun.setdefault(line["key"])
+        if line["event"] == "started" and line["key"] in plan.steps:
+            begun.pop(line["key"], None)
+            begun[line["key"]] = None
     found = []
     for key in reversed(begun):
         lane, step = plan.steps[key]
@@ -42,7 +42,7 @@ def to_undo(plan: Plan, journal: Journal) -> Sequence[tuple[str, Lane, Step]]:
 
 def forgotten(plan: Plan, journal: Journal) -> Sequence[str]:
     """Return the keys of steps that this run did and that the plan of changed plugins does not know."""
-    keys = dict.fromkeys(str(line["key"]) for line in journal.lines() if line["event"] in OURS)
+    keys = dict.fromkeys(str(line["key"]) for line in journal.lines() if line["event"] == "started")
     return [key for key in keys if key not in plan.steps and journal.last(key) in OURS]
 
 

@@ -68,6 +68,8 @@ class FakeHost:
     calls: list[Call] = field(default_factory=list)
     off: bool = False
     """Set it to cut the power: whatever is asked of the machine ends the thread that asks."""
+    before: Callable[[str], None] = lambda _what: None
+    """Called before each use of the machine, with what it is (`run ceph`); may raise: the machine said no."""
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def run(
@@ -80,7 +82,7 @@ class FakeHost:
         env: Mapping[str, str] | None = None,
     ) -> Result:
         """Answer a command, as `Host.run` says; `seconds` are not waited for."""
-        self._powered()
+        self.use(f"run {argv[0]}")
         if seconds <= 0:
             raise PluginError(f"{argv[0]} is given no time", plugin="", hint="`seconds` is above 0")
         for word in (*argv, *(env or {}), *(env or {}).values()):
@@ -90,7 +92,8 @@ class FakeHost:
         with self._lock:
             self.calls.append(call)
         said = self.answer(call)
-        self._powered()
+        if self.off:
+            raise PowerLost
         if said is None:
             raise not_there(argv)
         result = Result(0, said, "") if isinstance(said, str) else said
@@ -100,7 +103,7 @@ class FakeHost:
 
     def read(self, path: str) -> str | None:
         """Return a text file's content, as `Host.read` says."""
-        self._powered()
+        self.use(f"read {path}")
         file = self.files.get(_absolute(path))
         if file is None:
             return None
@@ -115,7 +118,7 @@ class FakeHost:
         self, path: str, content: str | bytes | None, *, mode: int = 0o644, owner: str | None = None
     ) -> None:
         """Write or remove a file, as `Host.write` says."""
-        self._powered()
+        self.use(f"write {path}")
         if content is not None and mode & 0o077 and self.secrets.found_in(content):
             raise PluginError(
                 f"{path} would hold a secret, with mode {mode:04o}",
@@ -132,7 +135,7 @@ class FakeHost:
 
     def stat(self, path: str) -> FileStat | None:
         """Return what is at a path, as `Host.stat` says; folders are where files are in them."""
-        self._powered()
+        self.use(f"stat {path}")
         file = self.files.get(_absolute(path))
         if file is None and self.list(path):
             file = FakeFile(kind="folder", mode=0o755)
@@ -143,7 +146,7 @@ class FakeHost:
 
     def list(self, path: str) -> Sequence[str]:
         """Return the sorted names in a folder, as `Host.list` says."""
-        self._powered()
+        self.use(f"list {path}")
         prefix = _absolute(path).rstrip("/") + "/"
         with self._lock:
             inside = [name.removeprefix(prefix) for name in self.files if name.startswith(prefix)]
@@ -151,20 +154,18 @@ class FakeHost:
 
     def http(self, socket_path: str) -> requests.Session:
         """Return a session that the answer function of this socket answers."""
-        self._powered()
+        self.use(f"http {socket_path}")
         session = requests.Session()
         session.trust_env = False
         session.adapters.clear()
         session.mount("http://localhost/", _FakeSocket(self, socket_path))
         return session
 
-    def switch_on(self) -> None:
-        """Give the machine its power back."""
-        self.off = False
-
-    def _powered(self) -> None:
+    def use(self, what: str) -> None:
+        """Raise what this use of the machine shall end with, if anything."""
         if self.off:
             raise PowerLost
+        self.before(what)
 
     def _refuse_secret(self, word: object, argv: Sequence[str]) -> None:
         if isinstance(word, SecretStr | SecretBytes) or self.secrets.found_in(str(word)):
@@ -183,7 +184,7 @@ class _FakeSocket(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, *_how: Any, **_options: Any) -> requests.Response:
         """Answer one request."""
-        self._host._powered()  # noqa: SLF001 - one thing in two classes
+        self._host.use(f"{request.method} {request.url}")
         answer = self._host.sockets.get(self._path)
         if answer is None:
             raise requests.ConnectionError(f"nobody listens at {self._path}", request=request)

@@ -1,0 +1,92 @@
+"""Subject: the plugin that is put to the test, and how it is put there."""
+
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mcloud.model import Manifest, Survey
+from mcloud.offers import Offer
+from mcloud.plugins import Plugins
+from mcloud.steps import Step
+from mcloud.testing.host import FakeHost
+from mcloud.testing.trial import Trial
+from mcloud.testing.walk import Walk
+
+
+class Subject:
+    """What a test file says of its plugin."""
+
+    name: str
+    """Of the entry point."""
+    plugin: object
+    """The module (or object) that the entry point names."""
+    settings: Mapping[str, Any] = {}
+    """The plugin's section of the file; give secrets, too, if it has any."""
+    node_settings: Mapping[str, Any] = {}
+    """What one machine sets."""
+    machines: int = 1
+    offered: Sequence[Offer] = ()
+    """What other plugins offer, where this one wants or needs something."""
+    adopts: Collection[str] = ()
+    """Names of steps that may find on a fresh machine that there is nothing to do."""
+    stays: Collection[str] = ()
+    """Names of steps whose work an undo leaves where it is."""
+
+    def host(self) -> FakeHost:
+        """Return a fresh machine, on which the service is installed and not in use."""
+        return FakeHost()
+
+    def survey(self) -> Survey:
+        """Return what each machine is made of."""
+        return Survey()
+
+    def world(self, host: FakeHost) -> object:
+        """Return a copy of all that undo has to restore on a machine; here its files."""
+        return dict(host.files)
+
+    # ---- for the tests --------------------------------------------------------------------------------
+
+    def _plugins(self) -> Plugins:
+        return Plugins.of(**{self.name: self.plugin})
+
+    def _manifest(self) -> Manifest:
+        return self._plugins().manifests[self.name]
+
+    def _trial(self) -> Trial:
+        return Trial.of(
+            self.name,
+            self.plugin,
+            settings=self.settings,
+            node_settings=self.node_settings,
+            machines=self.machines,
+            survey=self.survey(),
+            offered=self.offered,
+        )
+
+    @contextmanager
+    def _begun(self) -> Iterator[Walk]:
+        """Give a run on fresh machines; nothing of it has been done yet."""
+        trial = self._trial()
+        with tempfile.TemporaryDirectory(prefix="mcloud-") as folder:
+            yield trial.walk({name: self.host() for name in trial.machines}, Path(folder))
+
+    def _worlds(self, walk: Walk) -> dict[str, object]:
+        return {name: self.world(host) for name, host in walk.hosts.items()}
+
+    def _steps(self, walk: Walk) -> Iterator[tuple[str, str, Step]]:
+        """Yield machine, key and step of all that this plugin does and that leaves something to be seen."""
+        for machine in walk.hosts:
+            for key, (lane, step) in walk.plan(machine).steps.items():
+                if isinstance(step, Step) and lane.plugin == self.name and not step.volatile:
+                    yield machine, key, step
+
+    def _undo(self, walk: Walk) -> None:
+        for machine, undone in walk.undo().items():
+            for key, reason in undone.left.items():
+                assert key.rpartition("/")[2] in self.stays, f"undo on {machine} left {key}: {reason}"
+
+    def _refuse_secrets_in_journals(self, walk: Walk) -> None:
+        for path in walk.folder.glob("*.jsonl"):
+            assert not walk.known.found_in(path.read_text()), f"a secret is in the journal of {path.stem}"
