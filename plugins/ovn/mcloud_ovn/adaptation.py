@@ -9,8 +9,8 @@ from mcloud_ovn.client import DATABASES, SB, active, external_ids, set_external_
 from mcloud_ovn.databases import (
     UNITS,
     central_options,
+    northd_command,
     northd_parameters,
-    northd_runs,
     restart_northd,
     serve,
     stop_databases,
@@ -51,14 +51,18 @@ def _write_files(files: Mapping[str, str], ctx: StepContext) -> None:
         keep_file(ctx, path)
         ctx.host.write(path, content)
     # The databases read theirs only when they are made; northd has to learn of the servers.
-    if not northd_runs(ctx.host, files[NORTHD_PARAMETERS]):
+    if not _northd_knows(files, ctx):
         restart_northd(ctx.host)
 
 
 def _has_files(files: Mapping[str, str], ctx: StepContext) -> Sequence[Offer] | None:
     if any(ctx.host.read(path) != content for path, content in files.items()):
         return None
-    return () if northd_runs(ctx.host, files[NORTHD_PARAMETERS]) else None
+    return () if _northd_knows(files, ctx) else None
+
+
+def _northd_knows(files: Mapping[str, str], ctx: StepContext) -> bool:
+    return set(files[NORTHD_PARAMETERS].split()) <= set(northd_command(ctx.host))
 
 
 def _restore_files(files: Mapping[str, str], ctx: StepContext) -> None:

@@ -96,7 +96,9 @@ def _remove_key(ctx: StepContext) -> None:
 
 
 def _issue(node: Node, with_authority_key: bool, ctx: StepContext) -> Iterable[Offer]:  # noqa: FBT001 - see `issue`
-    said = {"certificate": _sign(ctx, node, ctx.request), "authority": ctx.host.read(AUTHORITY)}
+    said = {"authority": ctx.host.read(AUTHORITY)}
+    if ctx.request:  # else it has a certificate, and only says so
+        said["certificate"] = _sign(ctx, node, ctx.request)
     if with_authority_key:
         said["authority_key"] = ctx.host.read(AUTHORITY_KEY)
     return [JoinToken(value=SecretStr(json.dumps(said)))]
@@ -122,6 +124,11 @@ def _sign(ctx: StepContext, node: Node, request: bytes) -> str:
 
 def _take(ctx: StepContext) -> None:
     said = json.loads(ctx.token.get_secret_value())
+    if "certificate" not in said:
+        raise ServiceError(
+            "this machine has a key of an earlier run, and no certificate for it",
+            hint=f"rm {KEY}, and run the same command again",
+        )
     if "authority_key" in said:
         ctx.host.write(AUTHORITY_KEY, said["authority_key"], mode=_PRIVATE)
     ctx.host.write(AUTHORITY, said["authority"])
