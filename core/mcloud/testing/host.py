@@ -69,7 +69,10 @@ class FakeHost:
     off: bool = False
     """Set it to cut the power: whatever is asked of the machine ends the thread that asks."""
     before: Callable[[str], None] = lambda _what: None
-    """Called before each use of the machine, with what it is (`run ceph`); may raise: the machine said no."""
+    """Called before each use of the machine, with what it is (`run ceph`).
+
+    If it raises ServiceError the machine said no: a command ends with status 1.
+    """
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def run(
@@ -82,7 +85,6 @@ class FakeHost:
         env: Mapping[str, str] | None = None,
     ) -> Result:
         """Answer a command, as `Host.run` says; `seconds` are not waited for."""
-        self.use(f"run {argv[0]}")
         if seconds <= 0:
             raise PluginError(f"{argv[0]} is given no time", plugin="", hint="`seconds` is above 0")
         for word in (*argv, *(env or {}), *(env or {}).values()):
@@ -91,7 +93,11 @@ class FakeHost:
         call = Call(argv, stdin=text, env=env)
         with self._lock:
             self.calls.append(call)
-        said = self.answer(call)
+        try:
+            self.use(f"run {argv[0]}")
+            said = self.answer(call)
+        except ServiceError as no:
+            said = Result(1, "", str(no))
         if self.off:
             raise PowerLost
         if said is None:

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 _DOING = (
-    "open", "os.", "shutil.", "socket.", "subprocess.", "pty.", "tempfile.", "_thread.start_new_thread",
+    "open", "os.", "shutil.", "socket.", "subprocess.", "pty.", "tempfile.",
     "fcntl.", "ftplib.", "http.", "urllib.", "smtplib.", "sqlite3.", "mmap.", "signal.pthread_kill",
 )  # fmt: skip
 """Audit events (see the table of them in Python's library reference) of code that does anything."""
@@ -24,9 +24,20 @@ def still(*, beside: Path | None = None) -> Iterator[list[str]]:
     _install()
     seen: list[str] = []
     _watched.seen, _watched.beside = seen, str(beside) if beside else None
+    start = threading.Thread.start
+
+    def noted(thread: threading.Thread) -> None:
+        # A thread is not watched, and its start is no audit event before Python 3.12.
+        if getattr(_watched, "seen", None) is seen:
+            seen.append(f"a thread {thread.name}")
+        start(thread)
+
+    threads = cast("Any", threading.Thread)
+    threads.start = noted
     try:
         yield seen
     finally:
+        threads.start = start
         _watched.seen = None
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -40,7 +41,7 @@ class Misfortune(Subject):
 
     def test_failures_tell_no_secret(self) -> None:
         """Whatever fails: no secret is in the error, its hints, its traceback or the journal."""
-        for point in self._points():
+        for point in (0, *self._points()):  # 0: the run as it is, which may fail by itself
             with self._begun() as walk:
                 failure = self._break(walk, point, power=False)
                 told = failure is not None and walk.known.found_in(all_text(failure))
@@ -51,7 +52,8 @@ class Misfortune(Subject):
         """Yield which uses of the machine to try: all of them, or evenly some."""
         with self._begun() as walk:
             counted = _watched(walk.hosts.values(), point=0, power=False)
-            walk.run()
+            with suppress(McloudError):  # told by another test
+                walk.run()
         yield from sorted({1 + counted[0] * number // _POINTS for number in range(_POINTS) if counted[0]})
 
     def _break(self, walk: Walk, point: int, *, power: bool) -> McloudError | None:

@@ -1,0 +1,459 @@
+"""The contract kit refuses every sin that a plugin's author can commit: planted here one by one."""
+
+import random
+import subprocess
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import pytest
+from pydantic import Field, SecretStr
+
+from mcloud import Ask, Manifest, Offer, ServiceError, Settings, Step, hookimpl
+from mcloud.testing import FakeHost, OfferContract, PluginContract
+
+FILE = "/etc/sinner"
+PASSWORD = "tulip-hammer-42"
+
+
+class Words(Settings):
+    greeting: Annotated[str, Ask("What to say")] = Field(default="hello", description="Words")
+    password: Annotated[SecretStr | None, Ask("Password")] = Field(default=None, description="Of the service")
+
+
+class Fact(Offer):
+    """That this machine greets."""
+
+    text: str
+
+
+def _manifest(**given):
+    @hookimpl
+    def manifest():
+        return Manifest(**{"api": 1, "summary": "Sins", "settings": Words, **given})
+
+    return manifest
+
+
+def _write(word, ctx):
+    ctx.keep("before", ctx.host.read(FILE))
+    ctx.host.write(FILE, word)
+
+
+def _seen(word, ctx):
+    return () if ctx.host.read(FILE) == word else None
+
+
+def _restore(ctx):
+    if ctx.has_kept("before"):
+        ctx.host.write(FILE, ctx.kept("before"))
+
+
+def _step(**changed):
+    whole = {
+        "name": "greet",
+        "run": partial(_write, "hello"),
+        "probe": partial(_seen, "hello"),
+        "undo": _restore,
+    }
+    return Step(**{**whole, **changed})
+
+
+def _plugin(join=None, **more):
+    @hookimpl
+    def good_join():
+        yield _step()
+
+    module = ModuleType("sinner")
+    vars(module).update({"manifest": _manifest(), "join": join or good_join, **more})
+    return module
+
+
+def _planting(*steps):
+    """Return a plugin with these steps."""
+
+    @hookimpl
+    def join():
+        yield from steps
+
+    return _plugin(join)
+
+
+def _contract(sinner, **given):
+    """Return the contract of a plugin, as a test file would have it."""
+    told = {"name": "sinner", "plugin": sinner, "settings": {"password": PASSWORD}, **given}
+    return type("TestSinner", (PluginContract,), told)
+
+
+def _tests(contract):
+    return [name for name in dir(contract) if name.startswith("test_")]
+
+
+def _refusals(contract, *only):
+    """Run a contract's tests as pytest does, each on an object of its own; return what they say."""
+    said = {}
+    for name in only or _tests(contract):
+        try:
+            getattr(contract(), name)()
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - as pytest does
+            inside = "; ".join(map(str, getattr(error, "exceptions", ())))
+            said[name] = f"{error} {inside}".strip()
+    return said
+
+
+def _refusal(contract, name):
+    """Run one test of a contract; return what it says, "" if nothing."""
+    return _refusals(contract, name).get(name, "")
+
+
+def test_a_good_plugin_passes():
+    assert _refusals(_contract(_plugin())) == {}
+
+
+def test_the_kit_has_tests():
+    assert len(_tests(PluginContract)) >= 15
+
+
+# ---- planning ------------------------------------------------------------------------------------------
+
+
+def _planning_by(deed):
+    @hookimpl
+    def join():
+        deed()
+        yield _step()
+
+    return _plugin(join)
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        lambda: subprocess.run(["/bin/true"], check=True),
+        lambda: Path("/etc/hostname").read_text(),
+        lambda: __import__("socket").socket().close(),
+        lambda: __import__("os").listdir("/"),
+        lambda: __import__("threading").Thread(target=print).start(),
+        lambda: __import__("socket").gethostname(),
+    ],
+    ids=["process", "file", "socket", "folder", "thread", "host name"],
+)
+def test_planning_by_doing_is_refused(deed):
+    assert "only returns steps" in _refusal(_contract(_planning_by(deed)), "test_planning_does_nothing")
+
+
+def test_planning_by_writing_is_refused(tmp_path):
+    sinner = _planning_by(lambda: (tmp_path / "done").write_text("x"))
+    assert str(tmp_path) in _refusal(_contract(sinner), "test_planning_does_nothing")
+
+
+def test_a_random_plan_is_refused():
+    @hookimpl
+    def join():
+        yield _step(name=f"greet-{random.randrange(10**9)}")  # noqa: S311 - no secret
+
+    said = _refusal(_contract(_plugin(join)), "test_the_same_inputs_give_the_same_plan")
+    assert "differ" in said
+
+
+def test_randomness_inside_a_step_is_refused_as_well():
+    @hookimpl
+    def join():
+        word = str(random.randrange(10**9))  # noqa: S311 - no secret
+        yield _step(run=partial(_write, word), probe=partial(_seen, word))
+
+    said = _refusal(_contract(_plugin(join)), "test_the_same_inputs_give_the_same_plan")
+    assert "differ" in said
+
+
+# ---- describing ----------------------------------------------------------------------------------------
+
+
+def test_a_setting_without_a_question_is_refused():
+    class Silent(Settings):
+        greeting: str = Field(default="hello", description="Words")
+
+    said = _refusal(
+        _contract(_plugin(manifest=_manifest(settings=Silent)), settings={}),
+        "test_every_setting_is_described_and_can_be_asked",
+    )
+    assert "cannot be asked" in said
+
+
+def test_a_setting_without_a_description_is_refused():
+    class Silent(Settings):
+        greeting: Annotated[str, Ask("What to say")] = "hello"
+
+    said = _refusal(
+        _contract(_plugin(manifest=_manifest(settings=Silent)), settings={}),
+        "test_every_setting_is_described_and_can_be_asked",
+    )
+    assert "no description" in said
+
+
+def test_a_secret_that_cannot_be_none_is_refused():
+    class Strict(Settings):
+        password: Annotated[SecretStr, Ask("Password")] = Field(description="Of the service")
+
+    said = _refusal(
+        _contract(_plugin(manifest=_manifest(settings=Strict))),
+        "test_every_setting_is_described_and_can_be_asked",
+    )
+    assert "plan hooks see it as None" in said
+
+
+def test_a_misspelt_argument_is_refused():
+    @hookimpl
+    def join(setings):
+        yield _step()
+
+    assert "setings" in _refusal(_contract(_plugin(join)), "test_it_fits_this_mcloud")
+
+
+def test_a_misspelt_hook_is_refused():
+    @hookimpl
+    def jion():
+        yield _step()
+
+    assert "jion" in _refusal(_contract(_plugin(jion=jion)), "test_it_fits_this_mcloud")
+
+
+def test_a_missing_manifest_is_refused():
+    sinner = _plugin()
+    del sinner.manifest
+    assert "manifest" in _refusal(_contract(sinner), "test_it_fits_this_mcloud")
+
+
+def test_another_api_is_refused():
+    sinner = _plugin(manifest=_manifest(api=2))
+    assert "API 2" in _refusal(_contract(sinner), "test_it_fits_this_mcloud")
+
+
+def test_an_inspect_that_changes_something_is_refused():
+    @hookimpl
+    def inspect(host):
+        host.write(FILE, "was here")
+
+    assert "changed" in _refusal(_contract(_plugin(inspect=inspect)), "test_inspecting_changes_nothing")
+
+
+# ---- running -------------------------------------------------------------------------------------------
+
+
+def test_an_undo_that_does_nothing_is_refused():
+    said = _refusal(_contract(_planting(_step(undo=lambda _ctx: None))), "test_undo_restores_what_was_there")
+    assert "can still be seen" in said
+
+
+def test_a_missing_undo_is_refused():
+    said = _refusal(_contract(_planting(_step(undo=None))), "test_undo_restores_what_was_there")
+    assert "cannot be taken back" in said
+
+
+def test_a_missing_undo_can_be_declared():
+    said = _refusals(
+        _contract(_planting(_step(undo=None)), stays=("greet",), world=lambda _self, _host: None)
+    )
+    assert said == {}
+
+
+def test_an_undo_that_does_not_restore_is_refused():
+    """It removes the file, where one was before: its probe is content, the machine's owner is not."""
+    sinner = _planting(_step(undo=lambda ctx: ctx.host.write(FILE, None)))
+
+    def host(_self):
+        made = FakeHost()
+        made.write(FILE, "somebody's own words")
+        return made
+
+    said = _refusal(_contract(sinner, host=host), "test_undo_restores_what_was_there")
+    assert "did not restore" in said
+
+
+def test_an_undo_that_believes_everything_was_kept_is_refused():
+    """Where the step failed before it kept anything, undo must not restore nothing."""
+    sinner = _planting(_step(undo=lambda ctx: ctx.host.write(FILE, ctx.kept("before"))))
+
+    def host(_self):
+        made = FakeHost()
+        made.write(FILE, "somebody's own words")
+        return made
+
+    assert "left something" in _refusal(_contract(sinner, host=host), "test_half_done_can_be_taken_back")
+
+
+def test_an_undo_that_leaves_something_beside_is_refused():
+    def run(ctx):
+        ctx.host.write("/etc/sinner.cache", "x")
+        _write("hello", ctx)
+
+    assert "did not restore" in _refusal(
+        _contract(_planting(_step(run=run))), "test_undo_restores_what_was_there"
+    )
+
+
+def test_a_probe_that_always_says_yes_is_refused():
+    said = _refusal(_contract(_planting(_step(probe=lambda _ctx: ()))), "test_it_runs_and_its_probes_see_it")
+    assert "nothing to do" in said
+
+
+def test_a_probe_that_always_says_no_is_refused():
+    said = _refusal(
+        _contract(_planting(_step(probe=lambda _ctx: None))), "test_it_runs_and_its_probes_see_it"
+    )
+    assert "cannot be seen" in said
+
+
+def test_a_probe_that_does_is_refused():
+    def probe(ctx):
+        ctx.host.write("/etc/sinner.seen", "x")
+        return _seen("hello", ctx)
+
+    assert "a probe changed" in _refusal(
+        _contract(_planting(_step(probe=probe))), "test_looking_changes_nothing"
+    )
+
+
+def test_a_step_without_a_probe_is_refused():
+    assert "has no probe" in _refusal(_contract(_planting(_step(probe=None))), "test_planning_does_nothing")
+
+
+def test_a_step_that_is_not_whole_after_a_power_cut_is_refused():
+    """It remembers in the process, not in the journal, what has to be done."""
+
+    def run(ctx):
+        if ctx.host.read("/etc/sinner.begun"):
+            return  # believes that the rest was done, too
+        ctx.host.write("/etc/sinner.begun", "x")
+        ctx.host.write(FILE, "hello")
+
+    def undo(ctx):
+        ctx.host.write(FILE, None)
+        ctx.host.write("/etc/sinner.begun", None)
+
+    said = _refusal(_contract(_planting(_step(run=run, undo=undo))), "test_it_goes_on_after_a_power_cut")
+    assert "cannot be seen" in said
+
+
+def test_an_undeclared_offer_is_refused():
+    said = _refusal(
+        _contract(_planting(_step(probe=lambda _ctx: (Fact(text="hello"),)))),
+        "test_it_runs_and_its_probes_see_it",
+    )
+    assert "did not declare" in said
+
+
+def test_a_run_that_returns_its_offers_is_refused():
+    sinner = _planting(_step(run=lambda ctx: [_write("hello", ctx)]))
+    assert "run returned" in _refusal(_contract(sinner), "test_it_runs_and_its_probes_see_it")
+
+
+# ---- secrets -------------------------------------------------------------------------------------------
+
+
+def _answering(_self):
+    return FakeHost(answer=lambda _argv: "")
+
+
+def test_a_secret_in_argv_is_refused():
+    def run(ctx):
+        ctx.host.run(["login", "--password", ctx.secret("password").get_secret_value()])
+        _write("hello", ctx)
+
+    said = _refusal(
+        _contract(_planting(_step(run=run)), host=_answering), "test_it_runs_and_its_probes_see_it"
+    )
+    assert "a secret in the arguments" in said
+    assert PASSWORD not in str(said)
+
+
+def test_a_secret_on_standard_input_is_in_order():
+    def run(ctx):
+        ctx.host.run(["login"], stdin=ctx.secret("password").get_secret_value())
+        _write("hello", ctx)
+
+    assert _refusals(_contract(_planting(_step(run=run)), host=_answering)) == {}
+
+
+def test_a_secret_in_a_traceback_is_refused():
+    def run(ctx):
+        password = ctx.secret("password").get_secret_value()
+        if not ctx.host.run(["login"], stdin=password, check=False).ok:
+            raise ServiceError(f"the service does not take {password}")
+        _write("hello", ctx)
+
+    said = _refusal(_contract(_planting(_step(run=run)), host=_answering), "test_failures_tell_no_secret")
+    assert "a secret is in what is said" in said
+
+
+def test_a_secret_in_the_error_of_a_run_that_always_fails_is_refused():
+    def run(ctx):
+        raise ServiceError(f"the service does not take {ctx.secret('password').get_secret_value()}")
+
+    assert "a secret is in what is said" in _refusal(
+        _contract(_planting(_step(run=run))), "test_failures_tell_no_secret"
+    )
+
+
+def test_a_secret_in_the_cause_of_an_error_is_refused():
+    def run(ctx):
+        password = ctx.secret("password").get_secret_value()
+        try:
+            ctx.host.run(["login"], stdin=password)
+        except ServiceError:
+            {}[password]  # a KeyError says its key
+        _write("hello", ctx)
+
+    said = _refusal(_contract(_planting(_step(run=run)), host=_answering), "test_failures_tell_no_secret")
+    assert "a secret is in what is said" in said
+
+
+def test_a_secret_that_is_kept_is_refused():
+    def run(ctx):
+        ctx.keep("password", ctx.secret("password").get_secret_value())
+        _write("hello", ctx)
+
+    assert "journal" in _refusal(_contract(_planting(_step(run=run))), "test_it_runs_and_its_probes_see_it")
+
+
+def test_a_secret_in_a_file_that_all_can_read_is_refused():
+    def run(ctx):
+        ctx.host.write("/etc/sinner.key", ctx.secret("password").get_secret_value())
+        _write("hello", ctx)
+
+    assert "with mode 0644" in _refusal(
+        _contract(_planting(_step(run=run))), "test_it_runs_and_its_probes_see_it"
+    )
+
+
+# ---- trust and offers ----------------------------------------------------------------------------------
+
+
+@hookimpl
+def _trust_all(channel, code, role, binding):
+    channel.send(b"hello")
+    channel.receive()
+
+
+def test_a_trust_that_trusts_everybody_is_refused():
+    said = _refusal(
+        _contract(_plugin(trust=_trust_all)), "test_trust_needs_the_same_code_in_the_same_session"
+    )
+    assert "another code" in said
+
+
+class Careless(Offer):
+    key: SecretStr
+
+
+def test_an_offer_without_docstring_or_with_a_secret_is_refused():
+    contract = type("TestCareless", (OfferContract,), {"offers": (Careless(key="tulip"),)})
+    assert {
+        "test_its_docstring_says_what_a_consumer_may_rely_on",
+        "test_no_secret_is_in_what_is_written_down",
+    } <= set(_refusals(contract))
+
+
+class TestFact(OfferContract):
+    offers = (Fact(text="hello"),)
