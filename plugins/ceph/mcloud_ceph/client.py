@@ -24,11 +24,16 @@ def tell(host: Host, commands: Sequence[Command], *, seconds: float = SECONDS) -
 
 def ask(host: Host, *commands: Command, seconds: float = SECONDS) -> Sequence[Any]:
     """Return the answers to commands that answer in JSON, all through one connection."""
-    text, answers, decoder = _batch(host, commands, seconds=seconds).strip(), [], json.JSONDecoder()
-    while text:
-        answer, end = decoder.raw_decode(text)
-        answers.append(answer)
-        text = text[end:].lstrip()
+    text = _batch(host, commands, seconds=seconds).strip()
+    answers, decoder = list[Any](), json.JSONDecoder()
+    try:
+        while text:
+            answer, end = decoder.raw_decode(text)
+            answers.append(answer)
+            text = text[end:].lstrip()
+    except json.JSONDecodeError:
+        # Its own text is not shown: there may be keys in it.
+        raise ServiceError("ceph gave an answer that is not JSON") from None
     if len(answers) != len(commands):
         raise ServiceError(f"ceph gave {len(answers)} answers to {len(commands)} questions")
     return answers

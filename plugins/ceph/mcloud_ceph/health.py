@@ -7,6 +7,7 @@ from typing import Any
 
 from mcloud import ServiceError, Step, StepContext
 from mcloud_ceph import client
+from mcloud_ceph.timing import FORMING
 
 PATIENCE = 90
 """Seconds without any progress."""
@@ -25,54 +26,54 @@ class Condition:
 
 
 def sound(*, copies: int) -> Step:
-    """Return the step that waits until all is up, clean and HEALTH_OK."""
+    """Return the step that waits until all is up, clean and HEALTH_OK, and ends the forming."""
     # One copy is a warning for good, told before the start and shown again here: it is not silenced.
     bearable = {"POOL_NO_REDUNDANCY"} if copies == 1 else set[str]()
 
     def run(ctx: StepContext) -> None:
-        _wait(ctx, bearable)
+        try:
+            _wait(ctx, bearable)
+        except ServiceError:
+            with contextlib.suppress(ServiceError):
+                client.tell(ctx.host, client.drop_options(FORMING))
+            raise
+        client.tell(ctx.host, client.drop_options(FORMING))
 
     def probe(ctx: StepContext) -> tuple[()] | None:
-        return None if look(ctx).missing else ()
+        status, osds, options = client.ask(ctx.host, ["status"], ["osd", "dump"], ["config", "dump"])
+        formed = client.options(options).keys().isdisjoint(FORMING)
+        return () if formed and not condition(status, osds).missing else None
 
     return Step(name="health", run=run, probe=probe)
 
 
-def look(ctx: StepContext) -> Condition:
-    """Ask for the state of monitors, OSDs, placement groups and Ceph's own checks."""
-    status, osds = client.ask(ctx.host, ["status"], ["osd", "dump"])
-    return condition(status, osds)
-
-
 def condition(status: Mapping[str, Any], osds: Mapping[str, Any]) -> Condition:
-    """Judge by `status` and `osd dump`; HEALTH_OK alone is also said of groups nobody has heard of."""
-    groups, up = status["pgmap"], [osd["osd"] for osd in osds["osds"] if osd["up"] and osd["in"]]
+    """Judge a cluster by `status` and `osd dump`."""
     down = [f"osd.{osd['osd']}" for osd in osds["osds"] if not (osd["up"] and osd["in"])]
+    up = len(osds["osds"]) - len(down)
+    states = {group["state_name"]: group["count"] for group in status["pgmap"]["pgs_by_state"]}
+    # Scrubbing is routine: active+clean+scrubbing is clean.
+    clean = sum(count for state, count in states.items() if {"active", "clean"} <= set(state.split("+")))
     expected = sum(pool["pg_num"] for pool in osds["pools"])
-    clean = sum(state["count"] for state in groups["pgs_by_state"] if state["state_name"] == "active+clean")
-    others = ", ".join(
-        f"{state['count']} {state['state_name']}"
-        for state in groups["pgs_by_state"]
-        if state["state_name"] != "active+clean"
-    )
-    absent = status["monmap"]["num_mons"] - len(status["quorum_names"])
-    missing = [
-        *([f"{absent} of {status['monmap']['num_mons']} monitors are not in the quorum"] if absent else []),
-        *([] if status["mgrmap"]["available"] else ["no manager is active yet"]),
-        *([f"not up and in: {', '.join(down)}"] if down else []),
-        *([] if up else ["no OSD is up"]),
-        *(
-            [f"{clean} of {expected} placement groups are active+clean" + (f" ({others})" if others else "")]
-            if clean != expected
-            else []
+    others = ", ".join(f"{count} {state}" for state, count in states.items() if "clean" not in state)
+    monitors = status["monmap"]["num_mons"]
+    absent, managed = monitors - len(status["quorum_names"]), status["mgrmap"]["available"]
+    wanting = (
+        (absent, f"{absent} of {monitors} monitors are not in the quorum"),
+        (not managed, "no manager is active yet"),
+        (down, f"not up and in: {', '.join(down)}"),
+        (not up, "no OSD is up"),
+        (
+            clean != expected,
+            f"{clean} of {expected} placement groups are active+clean ({others or 'others unknown'})",
         ),
-        *([] if status["health"]["status"] != "HEALTH_ERR" else ["HEALTH_ERR"]),
-    ]
+        (status["health"]["status"] == "HEALTH_ERR", "HEALTH_ERR"),
+    )
     checks = status["health"]["checks"]
     return Condition(
-        missing=tuple(missing),
+        missing=tuple(text for wrong, text in wanting if wrong),
         warnings={code: str(check["summary"]["message"]) for code, check in checks.items()},
-        progress=(absent, len(up), clean, others, sorted(checks), status["mgrmap"]["available"]),
+        progress=(absent, up, managed, states, sorted(checks)),
     )
 
 
@@ -80,7 +81,8 @@ def _wait(ctx: StepContext, bearable: set[str]) -> None:
     last = [Condition(missing=("nobody looked",), warnings={})]
 
     def look_again() -> Condition:
-        last[0] = look(ctx)
+        # HEALTH_OK alone is no proof: it is also said of placement groups that nobody has heard of.
+        last[0] = condition(*client.ask(ctx.host, ["status"], ["osd", "dump"]))
         ctx.report("; ".join(_words(last[0])) or "HEALTH_OK, all placement groups active+clean, all OSDs up")
         return last[0]
 

@@ -14,7 +14,6 @@ from mcloud_ceph import (
     pools,
     readiness,
     replication,
-    timing,
     tokens,
 )
 from mcloud_ceph.layout import copies, disks_of, has_filesystem, runs_monitor
@@ -85,7 +84,6 @@ def configure(nodes: Sequence[Node], settings: CephSettings, node_settings: Own)
     if has_filesystem(nodes, settings):
         yield pools.filesystem()
     yield health.sound(copies=copies(nodes, settings, node_settings))
-    yield timing.usual()
 
 
 @hookimpl

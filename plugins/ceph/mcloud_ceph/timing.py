@@ -1,8 +1,5 @@
 """Waiting times that are short while a cluster forms, and Ceph's own again when it has."""
 
-from mcloud import Step, StepContext
-from mcloud_ceph import client
-
 FORMING = {
     # Changes of the maps are collected for up to 1 s before they are agreed on; each OSD's start makes five.
     ("mon", "paxos_propose_interval"): "0.05",
@@ -24,16 +21,3 @@ USUAL_PROBE_TIMEOUT = "2"
 
 MAKING = ("--bdev_aio_poll_ms=10",)
 """Options of `ceph-osd --mkfs`, for the same reason."""
-
-
-def usual() -> Step:
-    """Return the step that brings Ceph's own waiting times back."""
-    return Step(name="usual-timing", run=_restore, probe=_is_usual)
-
-
-def _restore(ctx: StepContext) -> None:
-    client.tell(ctx.host, client.drop_options(FORMING))
-
-
-def _is_usual(ctx: StepContext) -> tuple[()] | None:
-    return () if client.config(ctx.host).keys().isdisjoint(FORMING) else None
