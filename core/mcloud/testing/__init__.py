@@ -3,6 +3,7 @@
 from mcloud.testing.channel import MemoryChannel
 from mcloud.testing.cloud import FakeCloud, Outcome
 from mcloud.testing.contract import PluginContract
+from mcloud.testing.folder import memory_folder
 from mcloud.testing.host import Call, FakeFile, FakeHost, PowerLost
 from mcloud.testing.offer_contract import OfferContract
 from mcloud.testing.prompts import Scripted
@@ -20,4 +21,5 @@ __all__ = [
     "PowerLost",
     "Scripted",
     "Walk",
+    "memory_folder",
 ]

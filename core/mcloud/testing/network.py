@@ -74,6 +74,8 @@ class Relay:
             if far is None:
                 near.close()
                 continue
+            for end in (near, far):  # else the kernel waits for more to send, 40 ms each time
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             left = [2]
             self._spawn(lambda near=near, far=far, left=left: self._pass_on(near, far, left))
             self._spawn(lambda near=near, far=far, left=left: self._pass_on(far, near, left))

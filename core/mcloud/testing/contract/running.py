@@ -1,10 +1,9 @@
 """Steps that run: seen by their probes, done once, adopted by a new run, taken back by undo."""
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 from mcloud.testing.contract.subject import Subject
+from mcloud.testing.folder import memory_folder
 
 
 class Running(Subject):
@@ -23,12 +22,12 @@ class Running(Subject):
 
     def test_running_again_does_nothing(self) -> None:
         """The same run again is over at once, and a new run finds everything done and leaves it alone."""
-        with self._begun() as walk, tempfile.TemporaryDirectory(prefix="mcloud-") as new:
+        with self._begun() as walk, memory_folder() as new:
             walk.run()
             before = self._worlds(walk)
             walk.run()
             assert self._worlds(walk) == before, "the same run again changed the machine"
-            anew = replace(walk, folder=Path(new))
+            anew = replace(walk, folder=new)
             anew.run()
             assert self._worlds(walk) == before, "a new run changed what was done already"
             for machine, key, _step in self._steps(walk):

@@ -1,15 +1,14 @@
 """Subject: the plugin that is put to the test, and how it is put there."""
 
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from mcloud.model import Manifest, Survey
 from mcloud.offers import Offer
 from mcloud.plugins import Plugins
 from mcloud.steps import Step
+from mcloud.testing.folder import memory_folder
 from mcloud.testing.host import FakeHost
 from mcloud.testing.trial import Trial
 from mcloud.testing.walk import Walk
@@ -69,8 +68,8 @@ class Subject:
     def _begun(self) -> Iterator[Walk]:
         """Give a run on fresh machines; nothing of it has been done yet."""
         trial = self._trial()
-        with tempfile.TemporaryDirectory(prefix="mcloud-") as folder:
-            yield trial.walk({name: self.host() for name in trial.machines}, Path(folder))
+        with memory_folder() as folder:
+            yield trial.walk({name: self.host() for name in trial.machines}, folder)
 
     def _worlds(self, walk: Walk) -> dict[str, object]:
         return {name: self.world(host) for name, host in walk.hosts.items()}
