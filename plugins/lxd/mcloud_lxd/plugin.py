@@ -26,6 +26,12 @@ def manifest() -> Manifest:
         settings=LxdSettings,
         node_settings=LxdNode,
         packages={"debian": ("lxd", "lxd-client", "btrfs-progs")},
+        shows=(
+            ("lxc", "cluster", "list"),
+            ("lxc", "storage", "list"),
+            ("lxc", "network", "list"),
+            ("lxc", "profile", "show", "default"),
+        ),
     )
 
 
