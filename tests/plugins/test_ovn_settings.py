@@ -153,6 +153,14 @@ def test_userspace_must_not_take_an_interface_that_routes_lead_through():
     assert "routes lead through it" in message
 
 
+def test_a_machine_alone_is_not_cut_off_by_an_address_beside_its_own():
+    alone = machine(1, abilities=())
+    nics = (Nic(name="eth0", addresses=("10.10.0.1/24", "10.10.2.1/24")), Nic(name="eth1"))
+    alone = alone.model_copy(update={"survey": Survey(nics=nics)})
+    (message,) = found(nodes=[alone], node_settings=settings_of([alone], underlay_ip="10.10.2.1"))
+    assert "it carries 10.10.0.1, by which this machine is reached" in message
+
+
 def test_a_machine_alone_has_no_tunnels_and_may_be_in_userspace_with_one_interface():
     assert found(nodes=USERSPACE[:1]) == []
 

@@ -17,7 +17,7 @@ from mcloud_ovn.roles import (
     TUNNEL_BRIDGE,
     UPLINK_BRIDGE,
     nic_with,
-    of,
+    settings_of,
     tunnel_address,
     tunnels_by_bridge,
     userspace,
@@ -42,7 +42,7 @@ def ports(node: Node, node_settings: Mapping[str, OvnNode]) -> Sequence[Port]:
     found = []
     if tunnels_by_bridge(node, node_settings):
         found.append(tunnel_port(node, tunnel_address(node, node_settings)))
-    if interface := of(node, node_settings).uplink_interface:
+    if interface := settings_of(node, node_settings).uplink_interface:
         found.append(uplink_port(interface, by_bridge=userspace(node)))
     return found
 
@@ -88,10 +88,13 @@ def unit_file(port: Port) -> str:
     """Return the systemd unit that sets up the kernel's side at each boot.
 
     The address is on the bridge before it leaves the interface. Checksums are left to software: the
-    kernel would leave them to hardware that a bridge in userspace does not have.
+    kernel would leave them to hardware that a bridge in userspace does not have. An interface that is
+    to carry no address of this machine gets none by router advertisements either.
     """
     lines = [f"ExecStart=ip link set dev {port.interface} up"]
-    if port.addresses:
+    if not port.addresses:
+        lines = [f"ExecStart=-sh -c 'echo 1 >{_ipv6_switch(port)}'", *lines]
+    else:
         lines += [f"ExecStart=ip link set dev {port.bridge} up"]
         lines += [f"ExecStart=-ethtool --offload {port.bridge} tx off"]
         for address in port.addresses:
@@ -123,6 +126,7 @@ def _connect_all(ports: Sequence[Port], ctx: StepContext) -> None:
     keep(ctx, "bridges", vsctl(host, "list-br").split())
     keep(ctx, "up", [port.interface for port in ports if _is_up(host, port.interface)])
     for port in ports:
+        keep(ctx, port.interface, host.read(_ipv6_switch(port)))
         if port.bridge:
             add_bridge = ["--may-exist", "add-br", port.bridge, "--", "set", "Bridge", port.bridge]
             add_port = ["--", "--may-exist", "add-port", port.bridge, port.interface]
@@ -158,6 +162,8 @@ def _disconnect_all(ports: Sequence[Port], ctx: StepContext) -> None:
     systemctl(ctx.host, "daemon-reload")
     for port in ports:
         _disconnect(port, ctx.host, bridges)
+        if before := kept(ctx, port.interface):
+            ctx.host.run(["tee", _ipv6_switch(port)], stdin=before, check=False, seconds=10)
         if port.interface not in kept(ctx, "up", [port.interface]):
             ctx.host.run(["ip", "link", "set", "dev", port.interface, "down"], seconds=10)
 
@@ -174,6 +180,10 @@ def _disconnect(port: Port, host: Host, bridges_before: Sequence[str]) -> None:
 
 def _path(port: Port) -> str:
     return f"/etc/systemd/system/{port.unit}"
+
+
+def _ipv6_switch(port: Port) -> str:
+    return f"/proc/sys/net/ipv6/conf/{port.interface}/disable_ipv6"
 
 
 def _no_dad(address: str) -> str:

@@ -8,8 +8,8 @@ from mcloud_ovn.roles import (
     SERVERS,
     is_server,
     nic_with,
-    of,
     servers,
+    settings_of,
     tunnel_address,
     tunnels_by_bridge,
     userspace,
@@ -116,7 +116,7 @@ def _gateways(settings: OvnSettings) -> Iterator[Check]:
 def _uplinks(
     nodes: Sequence[Node], settings: OvnSettings, node_settings: Mapping[str, OvnNode]
 ) -> Iterator[Check]:
-    with_one = [node.name for node in nodes if of(node, node_settings).uplink_interface]
+    with_one = [node.name for node in nodes if settings_of(node, node_settings).uplink_interface]
     without = [node.name for node in nodes if node.name not in with_one]
     gateway = settings.ipv4_gateway or settings.ipv6_gateway
     if gateway and without:
@@ -160,7 +160,7 @@ def _tunnels(node: Node, nodes: Sequence[Node], node_settings: Mapping[str, OvnN
     if not userspace(node):
         return
     beside = {str(own.ip) for own in nic.addresses} & {node.address}
-    if beside and len(nodes) > 1:
+    if beside and (len(nodes) > 1 or tunnels_by_bridge(node, node_settings)):
         yield _error(
             f"in userspace {nic.name} has to become a port of a bridge, and it carries {node.address}, "
             "by which this machine is reached",
@@ -176,7 +176,7 @@ def _tunnels(node: Node, nodes: Sequence[Node], node_settings: Mapping[str, OvnN
 
 
 def _uplink(node: Node, node_settings: Mapping[str, OvnNode]) -> Iterator[Check]:
-    name = of(node, node_settings).uplink_interface
+    name = settings_of(node, node_settings).uplink_interface
     if not name:
         return
     nic = next((nic for nic in node.survey.nics if nic.name == name), None)

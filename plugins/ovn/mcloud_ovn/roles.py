@@ -45,14 +45,14 @@ def first_peer(node: Node, nodes: Sequence[Node]) -> Node | None:
     return next((server for server in servers(nodes) if server.name != node.name), None)
 
 
-def of(node: Node, node_settings: Mapping[str, OvnNode]) -> OvnNode:
+def settings_of(node: Node, node_settings: Mapping[str, OvnNode]) -> OvnNode:
     """Return a machine's settings; defaults if it has none."""
     return node_settings.get(node.name) or OvnNode()
 
 
 def tunnel_address(node: Node, node_settings: Mapping[str, OvnNode]) -> str:
     """Return the address between which instances' traffic is encapsulated."""
-    return str(of(node, node_settings).underlay_ip or node.address)
+    return str(settings_of(node, node_settings).underlay_ip or node.address)
 
 
 def nic_with(node: Node, address: str) -> Nic | None:
@@ -76,5 +76,5 @@ def tunnels_by_bridge(node: Node, node_settings: Mapping[str, OvnNode]) -> bool:
 
 def uplink_parent(node: Node, node_settings: Mapping[str, OvnNode]) -> str:
     """Return what virtual networks reach the world through on a machine; "" if it has no uplink."""
-    interface = of(node, node_settings).uplink_interface or ""
+    interface = settings_of(node, node_settings).uplink_interface or ""
     return UPLINK_BRIDGE if interface and userspace(node) else interface
