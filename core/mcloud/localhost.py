@@ -6,7 +6,7 @@ import stat
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import requests
 from pydantic import SecretBytes, SecretStr
@@ -22,6 +22,7 @@ from mcloud.unixhttp import unix_session
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
 
+PIECE = 64 * 1024
 LARGEST_FILE = 8 * 1024 * 1024
 """Bytes `read` takes; no file that a step has to know is larger."""
 
@@ -89,7 +90,7 @@ class LocalHost:
         """Return a text file's content, as `Host.read` says; ServiceError if it is no text or too large."""
         try:
             with self._at(path).open("rb") as file:
-                content = file.read(LARGEST_FILE + 1)
+                content = _bounded(file)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -216,3 +217,15 @@ def _kind(mode: int) -> Literal["file", "folder", "block", "socket", "other"]:
     if stat.S_ISBLK(mode):
         return "block"
     return "socket" if stat.S_ISSOCK(mode) else "other"
+
+
+def _bounded(file: BinaryIO) -> bytes:
+    """Return what is in a file, one byte more than we take at most; in pieces.
+
+    The kernel makes a buffer as large as what is asked for at once when a setting under /proc/sys is read.
+    """
+    pieces, left = list[bytes](), LARGEST_FILE + 1
+    while left > 0 and (piece := file.read(min(left, PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)

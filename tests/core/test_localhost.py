@@ -336,3 +336,8 @@ def test_a_session_reaches_its_socket_and_nothing_else(host, service, monkeypatc
 def test_a_socket_nobody_listens_on_is_a_connection_error(host, tmp_path):
     with host.http(f"{tmp_path}/none") as session, pytest.raises(requests.ConnectionError):
         session.get("http://localhost/", timeout=5)
+
+
+def test_settings_of_the_kernel_can_be_read():
+    """The kernel refuses (ENOMEM) to be asked for megabytes at once."""
+    assert LocalHost(Secrets()).read("/proc/sys/net/ipv6/conf/lo/disable_ipv6") in {"0\n", "1\n"}
