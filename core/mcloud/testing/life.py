@@ -27,7 +27,7 @@ from mcloud.testing.power import MortalState, Power
 from mcloud.watch import Happening
 
 ANNOUNCER = "announcer"
-AGAIN = 3.0
+AGAIN = 1.0
 """Seconds to look whether the initiator still waits to hear that this machine is in."""
 
 
@@ -50,6 +50,8 @@ class Life:
         here, state = self.here, self.here.state
         credentials = here.credentials()
         entry = state.unfinished(lambda path: ended(Journal.open(path, here.known)))
+        if entry is None and state.read_cloud() is not None:
+            raise SettingsError(f"{self.machine.name} is in a cloud already")
         others = set(self.order.machines) - {self.machine.name}
         forming = Forming(
             plugins=here.plugins,

@@ -1,0 +1,64 @@
+"""A distribution from outside: built, installed aside, found by its entry point, put through its own tests."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent / "thirdparty/mcloud-hello"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Return the folder the distribution is installed in: as a stranger's, by pip, without any index."""
+    folder = tmp_path_factory.mktemp("outside")
+    source, target = folder / "source", folder / "target"
+    shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("__pycache__", "dist"))
+    _python(
+        "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index", "--no-deps",
+        "--no-build-isolation", "--no-compile", "--target", str(target), str(source),
+    )  # fmt: skip
+    return target
+
+
+def _python(*arguments, path=None, **more):
+    environment = {**os.environ, "PYTHONPATH": str(path)} if path else None
+    ended = subprocess.run(  # noqa: S603 - our own Python
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, env=environment, **more
+    )
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    return ended.stdout
+
+
+def test_it_is_found_by_its_entry_point_beside_the_built_in_ones(installed):
+    program = (
+        "import json; from mcloud.plugins import Plugins; plugins = Plugins.load(); "
+        "print(json.dumps([sorted(plugins.manifests), plugins.versions.get('hello'), plugins.services]))"
+    )
+    found, version, services = json.loads(_python("-c", program, path=installed))
+    assert {"hello", "words"} <= set(found)
+    assert version == "1.0.0"
+    assert "hello" in services
+
+
+def test_it_is_not_there_where_it_is_not_installed():
+    program = "from mcloud.plugins import Plugins; print('hello' in Plugins.load().manifests)"
+    assert _python("-c", program).strip() == "False"
+
+
+def test_it_passes_its_own_tests_with_our_kit(installed, tmp_path):
+    shutil.copy(HERE / "test_hello.py", tmp_path)
+    said = _python(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path), path=installed, cwd=tmp_path
+    )
+    assert "32 passed" in said
+
+
+def test_the_plugin_guide_shows_this_very_code():
+    guide = (Path(__file__).parents[1] / "core/PLUGINS.md").read_text()
+    for name in ("mcloud_hello.py", "test_hello.py", "pyproject.toml"):
+        assert (HERE / name).read_text().strip() in guide, f"core/PLUGINS.md does not show {name} as it is"
