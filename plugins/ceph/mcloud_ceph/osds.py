@@ -88,7 +88,8 @@ def _probe(node: Node, disk: DiskChoice, ctx: StepContext) -> tuple[()] | None:
     there = (
         number is not None
         and ctx.host.stat(f"{OSDS}/ceph-{number}/ready") is not None
-        and units.runs(ctx.host, _unit(number))
+        # Whether it runs is for `osds-up` to see, which waits, and knows an OSD's last words.
+        and units.is_enabled(ctx.host, _unit(number))
     )
     return () if there else None
 

@@ -15,8 +15,20 @@ def start(host: Host, unit: str) -> None:
 
 def runs(host: Host, unit: str) -> bool:
     """Say whether a unit is running and will be after a reboot."""
-    shown = host.run(["systemctl", "show", "--property=ActiveState,UnitFileState", unit]).stdout.split()
-    return set(shown) == {"ActiveState=active", "UnitFileState=enabled"}
+    return _shown(host, unit) == ("active", "enabled")
+
+
+def is_enabled(host: Host, unit: str) -> bool:
+    """Say whether a unit is started at boot, whatever became of its last start."""
+    return _shown(host, unit)[1] == "enabled"
+
+
+def _shown(host: Host, unit: str) -> tuple[str, str]:
+    """Return a unit's state now, and what is to become of it at boot."""
+    properties = ["--property=ActiveState,UnitFileState", unit]
+    lines = host.run(["systemctl", "show", *properties]).stdout.splitlines()
+    found = dict(line.split("=", 1) for line in lines if "=" in line)
+    return found.get("ActiveState", ""), found.get("UnitFileState", "")
 
 
 def failure(host: Host, unit: str) -> str | None:
