@@ -51,7 +51,7 @@ class Attending:
                     peer = self.joiner.first_contact(connection, beacon, code, self._tries_of(code))
             except TrustError as error:
                 why = str(error)
-                self.notice(why)
+                self.notice(f"{error}: {error.hint}" if error.hint else why)
                 continue
             self.notice(f"{peer.name} and this machine trust each other ({peer.fingerprint[:16]})")
             return peer

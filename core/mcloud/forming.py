@@ -99,7 +99,7 @@ class Forming:
         return self._cloud
 
     def stop(self, reason: str) -> None:
-        """Begin to end, and return at once: waits end, nothing new starts, joiners are told why."""
+        """Begin to end, from any thread: waits end, nothing new starts, joiners are told why."""
         self._meeting.stop(reason)
 
     @property

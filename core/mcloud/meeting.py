@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from mcloud.errors import DiscoveryError, McloudError
+from mcloud.errors import DiscoveryError, McloudError, TrustError
 from mcloud.hosting import Hosting
 from mcloud.inputs import Inputs
 from mcloud.model import Beacon, Node
@@ -52,7 +52,7 @@ class Meeting:
             renew=None if own else self._renewed,
             on_change=lambda new: self.operator.show_code(new, renewed=True),
             on_failure=lambda source, count: self.operator.notice(
-                f"wrong code from {source} ({count} so far)"
+                f"{source} gave a wrong code ({count} wrong so far); the session goes on"
             ),
         )
         self.initiator = Initiator(
@@ -109,10 +109,10 @@ class Meeting:
                 changed.wait(min(left, 1.0))
 
     def stop(self, reason: str) -> None:
-        """Begin to end, and return at once: waits end, nothing new starts, joiners are told why."""
+        """Begin to end, from any thread: waits end, nothing new starts, joiners are told why."""
         if self.hosting.execution is not None:
             self.hosting.execution.stop()
-        threading.Thread(target=self.initiator.part, args=("aborted", reason), daemon=True).start()
+        self.initiator.part("aborted", reason)
 
     @contextmanager
     def minding(self) -> Iterator[None]:
@@ -129,6 +129,8 @@ class Meeting:
     def _mind_the_absent(self, done: threading.Event) -> None:
         since: dict[str, float] = {}
         while not done.wait(0.5):
+            if self.initiator.farewell is not None:
+                return
             for guest in self.initiator.lobby.all():
                 now = time.monotonic()
                 if guest.standing in {"parted", "failed"}:
@@ -159,6 +161,8 @@ class Meeting:
     def _stranger(self, connection: Connection) -> None:
         try:
             self.initiator.stranger(connection)
+        except TrustError:
+            raise  # the book of guesses has told of it
         except McloudError as error:
             self.operator.notice(f"{connection.peer_address} was turned away: {error}")
             raise

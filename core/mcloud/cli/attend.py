@@ -57,7 +57,7 @@ def attend(
             farewell = attending.stay(peer, work)
     if farewell.mood == "done":
         name = work.cloud.get("name")
-        screen.say(f"This machine is part of the cloud {name}.", "bold green", type="joined", cloud=name)
+        screen.say(f"This machine is part of cloud {name}.", "bold green", type="joined", cloud=name)
     elif farewell.mood == "planned":
         screen.say(f"The plan is shown on {peer.name}; nothing was changed.", type="planned")
 

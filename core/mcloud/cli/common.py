@@ -90,6 +90,6 @@ def refuse_second_cloud(here: Here) -> None:
     record = here.state.read_cloud()
     if record is not None:
         raise SettingsError(
-            f"this machine is in the cloud {record.get('name', '?')} already",
+            f"this machine is in cloud {record.get('name', '?')} already",
             hint="`mcloud undo` takes back what formed it here",
         )

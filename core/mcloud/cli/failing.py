@@ -6,7 +6,10 @@ from typing import Any
 
 from mcloud.errors import McloudError, RunFailed
 
-_KEY = re.compile(r"\b[a-z_]+/([\w-]+)/([a-z0-9-]+)/([a-z0-9-]+)/([\w.-]+)")
+_KEY = re.compile(
+    r"(?<![\w/])(?:bootstrap|issue_token|join|configure|adapt|admit|follow|close)"
+    r"/([\w-]+)/([a-z0-9-]+)/([a-z0-9-]+)/([\w.-]+)"
+)
 """The key of a step: hook, plugin, machine, machine it is about, name."""
 
 

@@ -62,7 +62,6 @@ def _by_service(lines: Sequence[OutlookLine]) -> dict[str, str]:
     said = {}
     for plugin, steps in to_do.items():
         words = [step + (f" for {' '.join(whom)}" if whom else "") for step, whom in steps.items()]
-        if plugin in there:
-            words.append(f"({there[plugin]} there already)")
-        said[plugin] = ", ".join(words)
+        already = f"({there[plugin]} there already)" if plugin in there else ""
+        said[plugin] = f"{', '.join(words)} {already}".strip()
     return said

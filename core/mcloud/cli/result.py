@@ -13,6 +13,8 @@ from mcloud.model import Check
 
 SHOW_SECONDS = 20
 MOST_SHARES = 12
+SHORTEST = 0.05
+"""Seconds; what took less is not worth a line."""
 MEETING = "meeting, until all plans were there"
 CONFIRMING = "waiting for a yes"
 RECORDING = "the rest (records, farewells)"
@@ -33,7 +35,7 @@ def show_result(screen: Screen, here: Here, cloud: Mapping[str, Any], checks: Se
     names = [member["name"] for member in cloud["members"]]
     size = "one machine" if len(names) == 1 else f"{len(names)} machines"
     screen.say(
-        f"\nThe cloud {cloud['name']} is formed of {size} ({', '.join(names)}), in {seconds:.1f} s.",
+        f"\nCloud {cloud['name']}: {size} ({', '.join(names)}), formed in {seconds:.1f} s.",
         "bold green", type="formed", cloud=cloud["name"], members=names, seconds=round(seconds, 1),
     )  # fmt: skip
     for line in _next(here, cloud["services"]):
@@ -44,7 +46,7 @@ def show_fallen(screen: Screen, fallen: Mapping[str, str], cloud: str) -> None:
     """Say loudly which machines are not in the cloud, and why."""
     for name, reason in fallen.items():
         screen.say(
-            f"\n{name} IS NOT IN THE CLOUD {cloud}", "bold red",
+            f"\n{name} IS NOT IN CLOUD {cloud}", "bold red",
             type="fell_out", machine=name, reason=reason,
         )  # fmt: skip
         if screen.mode != "json":
@@ -83,8 +85,9 @@ def _next(here: Here, services: Sequence[str]) -> list[str]:
 def _times(screen: Screen, seconds: float) -> None:
     planned = screen.marks.get("planned", 0.0)
     asked = screen.marks.get("confirmed", planned) - planned
-    stages = [(MEETING, planned), *([(CONFIRMING, asked)] if asked >= 0.1 else []), *screen.lanes.stages()]  # noqa: PLR2004
+    stages = [(MEETING, planned), (CONFIRMING, asked), *screen.lanes.stages()]
     stages.append((RECORDING, max(0.0, seconds - sum(spent for _, spent in stages))))
+    stages = [(stage, spent) for stage, spent in stages if spent >= SHORTEST]
     shares = screen.lanes.shares()
     names = max((len(share.machine) for share in shares), default=0)
     lines = ["\nHow long it took", *(f"  {spent:7.1f} s  {stage}" for stage, spent in stages)]

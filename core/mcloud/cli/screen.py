@@ -122,7 +122,7 @@ class Screen:
         finally:
             with self.output.lock:
                 self._running = False
-                self.output.stop_live()
+                self.output.pose("")
 
     def say(self, text: str, style: str = "", /, *, verbatim: bool = False, **fields: Any) -> None:
         """Print lines; `fields` is what --json prints instead. `verbatim` lines are not wrapped."""

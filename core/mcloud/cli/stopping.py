@@ -2,8 +2,9 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 from mcloud.cli.screen import Screen
@@ -24,11 +25,15 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stoppable(screen: Screen, tell: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """While open: on the first signal call `tell`, which must return at once, and raise Stopped.
+    """While open: on the first signal call `tell`, in a thread of its own, and raise Stopped.
 
     What is in hand then comes to its end. A second signal ends the program on the spot: every step
     bears that, and the journal knows of it. Only in the main thread.
     """
+
+    def say_and_tell() -> None:
+        screen.notice("stopping: what is in hand comes to its end (once more stops at once)")
+        tell()
 
     def at_once(number: int, _frame: FrameType | None) -> None:
         screen.output.restore()
@@ -37,9 +42,8 @@ def stoppable(screen: Screen, tell: Callable[[], None] = lambda: None) -> Iterat
     def in_order(number: int, _frame: FrameType | None) -> None:
         for each in SIGNALS:
             signal.signal(each, at_once)
-        with suppress(RuntimeError):  # the signal came while a line was being written
-            screen.notice("stopping: what is in hand comes to its end (once more stops at once)")
-        tell()
+        # Not here: the signal may have come in the middle of a line, or with a lock held.
+        threading.Thread(target=say_and_tell, daemon=True).start()
         raise Stopped(number)
 
     before = {each: signal.signal(each, in_order) for each in SIGNALS}

@@ -1,0 +1,92 @@
+"""A terminal with a program in it, for tests: what it shows is what a person would see."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import pexpect
+import pyte
+
+
+class Terminal:
+    """Runs a program at a terminal."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] = os.environ,
+        columns: int = 80,
+        rows: int = 30,
+        seconds: float = 60,
+        term: str = "xterm-256color",
+        echo: bool = True,
+    ) -> None:
+        """Start the program; `seconds` is how long `expect` and `end` wait."""
+        self._columns = columns
+        self._screen = pyte.HistoryScreen(columns, rows, history=10_000)
+        self._stream = pyte.Stream(self._screen)
+        self.raw = ""
+        """All that it wrote, as it wrote it."""
+        self._child = pexpect.spawn(
+            argv[0],
+            list(argv[1:]),
+            encoding="utf-8",
+            dimensions=(rows, columns),
+            timeout=seconds,
+            echo=echo,
+            env={**env, "TERM": term},
+        )
+        self._child.logfile_read = self
+
+    def write(self, text: str) -> None:
+        """Take what the program writes (pexpect's logfile)."""
+        self.raw += text
+        self._stream.feed(text)
+
+    def flush(self) -> None:
+        """Do nothing (pexpect's logfile)."""
+
+    def expect(self, pattern: str) -> str:
+        """Wait until something is written; return what the first group of the pattern took."""
+        try:
+            self._child.expect(pattern)
+        except (pexpect.TIMEOUT, pexpect.EOF) as error:
+            seen = "\n".join(self.lines)
+            raise AssertionError(f"no {pattern!r} came ({type(error).__name__}); there is\n{seen}") from None
+        return self._child.match.group(1) if self._child.match.groups() else self._child.match.group()
+
+    def type(self, line: str) -> None:
+        """Type a line and Enter."""
+        self._child.sendline(line)
+
+    def interrupt(self) -> None:
+        """Type Ctrl-C."""
+        self._child.sendintr()
+
+    def kill(self, number: int) -> None:
+        """Send a signal."""
+        self._child.kill(number)
+
+    def end(self) -> int:
+        """Wait for the end and return the exit status, negative for a signal."""
+        self._child.expect(pexpect.EOF)
+        self._child.close()
+        return -self._child.signalstatus if self._child.signalstatus else self._child.exitstatus
+
+    @property
+    def screen(self) -> list[str]:
+        """What the terminal shows just now, without empty lines at the end."""
+        return "\n".join(line.rstrip() for line in self._screen.display).rstrip().split("\n")
+
+    @property
+    def cursor_shown(self) -> bool:
+        """Whether it can be seen where one types."""
+        return not self._screen.cursor.hidden
+
+    @property
+    def lines(self) -> list[str]:
+        """All lines that a person can see or scroll back to, without empty ones at the end."""
+        gone = [
+            "".join(line[i].data for i in range(self._columns)).rstrip() for line in self._screen.history.top
+        ]
+        return [*gone, *self.screen]

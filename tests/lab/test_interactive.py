@@ -1,0 +1,150 @@
+"""`init` and `join` at terminals: the code, the questions, and Ctrl-C on either side."""
+
+import time
+
+import pytest
+from terminals import Terminal
+
+from mcloud.lab.roots import environment
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+
+ADDRESSES = {"n1": "10.10.0.11", "n2": "10.10.0.12", "n3": "10.10.0.13"}
+STOPPED = 130
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab):
+    return make_lab(machines=3)
+
+
+@pytest.fixture
+def clean(lab):
+    """Take back on every machine what a test formed, so that the next one finds nothing."""
+    yield lab
+    undone = [lab.machine(name).popen(["mcloud", "undo", "--yes"]) for name in ADDRESSES]
+    for one in undone:
+        one.wait(timeout=120)
+
+
+def init(lab, *options):
+    return _typed(lab, "n1", "init", "--service", "lxd", *options)
+
+
+def join(lab, name):
+    return _typed(lab, name, "join", "--initiator-address", ADDRESSES["n1"])
+
+
+def _typed(lab, name, *command):
+    argv = lab.machine(name).argv(["mcloud", *command, "--address", ADDRESSES[name]])
+    return Terminal(argv, env=environment())
+
+
+def code_of(initiator):
+    return initiator.expect(r"code is:\s+(\S+ \S+ \S+ \S+)")
+
+
+def let_in(joiner, code):
+    joiner.expect("Code shown by the initiator: ")
+    joiner.type(code)
+    joiner.expect("trust each other")
+
+
+def met(lab):
+    """Bring all three together and return their terminals; nothing is confirmed yet."""
+    initiator = init(lab, "--expect", "2")
+    code = code_of(initiator)
+    joiners = [join(lab, name) for name in ("n2", "n3")]
+    for joiner in joiners:
+        let_in(joiner, code)
+    initiator.expect(r"Carry out this plan\? \[Y/n\] ")
+    return initiator, *joiners
+
+
+def joined(terminal):
+    return any("is part of cloud" in line for line in terminal.lines)
+
+
+def test_a_wrong_code_is_told_to_both_and_the_session_goes_on_until_the_operator_says_all(clean):
+    initiator = init(clean)
+    code = code_of(initiator)
+    second = join(clean, "n2")
+    second.expect("Code shown by the initiator: ")
+    second.type("acorn acorn acorn acorn")
+    second.expect("the code is wrong")
+    initiator.expect("wrong code")
+    let_in(second, code)
+    initiator.expect("Here: n2. When these are all, type y and Enter: ")
+    third = join(clean, "n3")
+    let_in(third, code.upper().replace(" ", "-"))
+    initiator.expect("Here: n2, n3. When these are all, type y and Enter: ")
+    initiator.type("not yet")
+    initiator.expect("Here: n2, n3. When these are all, type y and Enter: ")
+    initiator.type("y")
+    initiator.expect(r"Carry out this plan\? \[Y/n\] ")
+    initiator.type("")
+    assert [terminal.end() for terminal in (initiator, second, third)] == [0, 0, 0]
+    assert any(line.startswith("Cloud cloud: 3 machines (n1, n2, n3), formed in") for line in initiator.lines)
+    assert [line for line in initiator.lines if "steps done" in line] == [], "lanes were left on the screen"
+    assert joined(second)
+    assert joined(third)
+    assert code not in clean.machine("n1").run(["sh", "-c", "cat /var/lib/mcloud/runs/*"]).stdout
+
+
+def test_ctrl_c_while_machines_meet_ends_at_once_and_the_joiner_is_told_why(clean):
+    initiator = init(clean)
+    joiner = join(clean, "n2")
+    let_in(joiner, code_of(initiator))
+    initiator.expect("n2 .* is here")
+    began = time.monotonic()
+    initiator.interrupt()
+    assert initiator.end() == STOPPED
+    assert joiner.end() == 1
+    assert time.monotonic() - began < 10
+    assert any("n1 gave up: stopped by its operator" in line for line in joiner.lines)
+    assert not any("Traceback" in line for line in [*initiator.lines, *joiner.lines])
+
+
+def test_ctrl_c_on_a_joiner_is_told_to_the_initiator_who_waits_for_it(clean):
+    initiator = init(clean)
+    code = code_of(initiator)
+    joiner = join(clean, "n2")
+    let_in(joiner, code)
+    initiator.expect("n2 .* is here")
+    joiner.interrupt()
+    assert joiner.end() == STOPPED
+    initiator.expect("n2 .* is away: stopped by its operator")
+    again = join(clean, "n2")
+    let_in(again, code)
+    initiator.expect("n2 .* is here")
+    initiator.interrupt()
+    assert initiator.end() == STOPPED
+    again.end()
+
+
+def test_ctrl_c_on_the_initiator_in_the_middle_of_a_run_and_the_same_commands_go_on(clean):
+    initiator, second, third = met(clean)
+    initiator.type("y")
+    initiator.expect("cluster")
+    initiator.interrupt()
+    assert initiator.end() == STOPPED
+    assert [second.end(), third.end()] == [1, 1]
+    for joiner in (second, third):
+        assert any("n1 gave up: stopped by its operator" in line for line in joiner.lines)
+    again = [init(clean, "--expect", "2"), join(clean, "n2"), join(clean, "n3")]
+    again[0].expect("going on with run")
+    assert [terminal.end() for terminal in again] == [0, 0, 0]
+    assert any("3 machines (n1, n2, n3)" in line for line in again[0].lines)
+
+
+def test_ctrl_c_on_a_joiner_in_the_middle_of_a_run_and_the_same_command_goes_on(clean):
+    initiator, second, third = met(clean)
+    initiator.type("y")
+    second.expect("steps done")
+    second.interrupt()
+    assert second.end() == STOPPED
+    initiator.expect("n2 .* is away: stopped by its operator")
+    again = join(clean, "n2")
+    again.expect("going on with run")
+    assert [terminal.end() for terminal in (initiator, again, third)] == [0, 0, 0]
+    assert any("3 machines (n1, n2, n3)" in line for line in initiator.lines)
