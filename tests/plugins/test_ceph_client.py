@@ -1,0 +1,149 @@
+"""Talking to Ceph and to disks: what is asked, what is believed of the answers."""
+
+import json
+
+import pytest
+
+from mcloud import Result, ServiceError
+from mcloud.testing import FakeFile, FakeHost
+from mcloud_ceph import client, disks, units
+from mcloud_ceph.health import condition
+
+UUID = "00000000-0000-4000-8000-00000000000a"
+
+
+def host(stdout="", stderr="", status=0):
+    return FakeHost(answer=lambda _call: Result(status, stdout, stderr))
+
+
+def test_commands_go_by_standard_input_and_are_bounded():
+    machine = host('\n{"a": 1}\n\n[2]\n')
+    assert client.ask(machine, ["auth", "get", "osd.1"], ["x", "two words"]) == [{"a": 1}, [2]]
+    (call,) = machine.calls
+    assert call == ("ceph", "--connect-timeout", "24", "--format", "json")
+    assert call.stdin == "auth get osd.1\nx 'two words'\n"
+
+
+def test_a_refusal_is_an_error_although_ceph_ends_well():
+    with pytest.raises(ServiceError, match=r"osd pool delete.*Error EPERM: you must not"):
+        client.tell(
+            host(stderr="pool 'x' exists\nError EPERM: you must not"), [("osd", "pool", "delete", "x")]
+        )
+    client.tell(host(stderr="pool 'x' created"), [("osd", "pool", "create", "x")])
+
+
+@pytest.mark.parametrize("said", ["", "[1] [2]", "key = hidden"])
+def test_answers_that_are_none_are_not_believed(said):
+    with pytest.raises(ServiceError) as error:
+        client.ask(host(said), ["status"])
+    assert "hidden" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+def test_a_cluster_without_quorum_does_not_answer():
+    assert not client.answers(host(stderr="timed out", status=1))
+    assert client.answers(host("{}"))
+
+
+def test_a_daemon_that_is_not_there_says_nothing():
+    assert client.daemon(host(status=1), "osd.1", "status") is None
+    assert client.daemon(host('{"state": "active"}'), "osd.1", "status") == {"state": "active"}
+
+
+def test_a_units_last_words_are_told_only_when_it_failed():
+    assert units.failure(host("success\n"), "ceph-osd@1.service") is None
+    said = FakeHost(answer=lambda call: "exit-code\n" if call[0] == "systemctl" else "one\n\ntwo\n")
+    assert units.failure(said, "ceph-osd@1.service") == "exit-code | one | two"
+
+
+def disk(**answers):
+    files = {"/dev/sdb": FakeFile(kind="block"), "/dev/sdc": FakeFile()}
+    return FakeHost(answer=lambda call: answers.get(call[0], ""), files=files)
+
+
+def test_what_is_on_a_disk_is_told_by_its_signatures():
+    signatures = {"signatures": [{"type": "gpt"}, {"type": "PMBR"}, {"type": "gpt"}]}
+    assert disks.content(disk(wipefs=json.dumps(signatures)), "/dev/sdb") == ("PMBR", "gpt")
+    assert disks.content(disk(), "/dev/sdb") == ()
+
+
+@pytest.mark.parametrize(("path", "said"), [("/dev/sdx", "no disk /dev/sdx"), ("/dev/sdc", "is not a disk")])
+def test_what_is_no_disk_is_refused(path, said):
+    with pytest.raises(ServiceError, match=said):
+        disks.content(disk(), path)
+
+
+@pytest.mark.parametrize(
+    ("start", "owner"),
+    [
+        (f"bluestore block device\n{UUID}\nmore", UUID),
+        ("bluestore block device\nnonsense\n", None),
+        (f"other\n{UUID}\n", None),
+        ("", None),
+    ],
+)
+def test_the_owner_of_a_disk_is_read_from_bluestores_label(start, owner):
+    assert disks.owner(disk(head=start), "/dev/sdb") == owner
+
+
+@pytest.mark.parametrize("size", [10**6, 10 * 2**30 + 512, 11 * 2**30, 2 * 2**40])
+def test_wiping_stays_on_the_disk_and_reaches_both_ends(size):
+    machine = disk(blockdev=str(size))
+    disks.wipe(machine, "/dev/sdb")
+    assert machine.calls[0] == ("wipefs", "--all", "--quiet", "/dev/sdb")
+    words = [dict(w.split("=", 1) for w in call if "=" in w) for call in machine.calls if call[0] == "dd"]
+    ranges = [(int(w["seek"]), int(w["seek"]) + int(w["count"])) for w in words]
+    assert all(w["of"] == "/dev/sdb" and "nocreat" in w["conv"] for w in words)
+    assert min(ranges)[0] == 0
+    assert max(end for _start, end in ranges) == size
+    labels = [gib * 2**30 for gib in (1, 10, 100, 1000) if size >= gib * 2**30 + 2**20]
+    assert all(any(start <= label < end for start, end in ranges) for label in labels)
+
+
+def cluster(**changes):
+    status = {
+        "health": {"status": "HEALTH_OK", "checks": {}},
+        "quorum_names": ["n1", "n2", "n3"],
+        "monmap": {"num_mons": 3},
+        "mgrmap": {"available": True},
+        "pgmap": {"pgs_by_state": [{"state_name": "active+clean", "count": 33}]},
+    }
+    osds = [{"osd": number, "up": 1, "in": 1} for number in range(3)]
+    pools = [{"pg_num": 32}, {"pg_num": 1}]
+    whole = {**status, "osds": osds, "pools": pools, **changes}
+    return condition(whole, whole)
+
+
+def test_a_sound_cluster_misses_nothing():
+    assert cluster().missing == ()
+    scrubbing = [
+        {"state_name": "active+clean", "count": 30},
+        {"state_name": "active+clean+scrubbing+deep", "count": 3},
+    ]
+    assert cluster(pgmap={"pgs_by_state": scrubbing}).missing == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"quorum_names": ["n1", "n3"]}, "1 of 3 monitors are not in the quorum"),
+        ({"mgrmap": {"available": False}}, "no manager is active yet"),
+        ({"osds": [{"osd": 4, "up": 0, "in": 1}, {"osd": 5, "up": 1, "in": 1}]}, "not up and in: osd.4"),
+        ({"osds": []}, "no OSD is up"),
+        ({"health": {"status": "HEALTH_ERR", "checks": {}}}, "HEALTH_ERR"),
+        ({"pgmap": {"pgs_by_state": []}}, "0 of 33 placement groups are active+clean (others unknown)"),
+        (
+            {"pgmap": {"pgs_by_state": [{"state_name": "active+undersized", "count": 33}]}},
+            "0 of 33 placement groups are active+clean (33 active+undersized)",
+        ),
+    ],
+)
+def test_health_ok_is_not_believed_alone(changes, said):
+    assert said in cluster(**changes).missing
+
+
+def test_warnings_are_kept_apart_with_their_text():
+    checks = {"MON_CLOCK_SKEW": {"summary": {"message": "clock skew detected on mon.n2"}}}
+    seen = cluster(health={"status": "HEALTH_WARN", "checks": checks})
+    assert seen.missing == ()
+    assert seen.warnings == {"MON_CLOCK_SKEW": "clock skew detected on mon.n2"}

@@ -1,0 +1,149 @@
+"""What is said before any change, for each thing that can be wrong with machines and disks."""
+
+import pytest
+
+from mcloud import Disk, Nic, Node, ServiceState, Survey
+from mcloud_ceph.readiness import checks
+from mcloud_ceph.settings import CephNode, CephSettings
+
+GIB = 2**30
+READY = ServiceState(installed=True, version="16.2.15", standing="idle")
+
+
+def machine(number=1, *, disk=None, state=READY, abilities=("ceph", "rbd"), memory=64 * GIB):
+    disks = (Disk(device="/dev/sdb", size=100 * GIB, links=("/dev/disk/by-id/b",), **(disk or {})),)
+    return Node(
+        name=f"n{number}",
+        addresses=(f"10.0.0.{number}",),
+        founder=number == 1,
+        services={"ceph": state} if state else {},
+        survey=Survey(
+            abilities=abilities,
+            memory=memory,
+            disks=disks,
+            nics=(Nic(name="eth1", addresses=(f"10.1.0.{number}/24",)),),
+        ),
+    )
+
+
+def found(nodes, disks=("/dev/sdb",), **settings):
+    own = {node.name: CephNode(disks=disks) for node in nodes}
+    return {
+        level: [f"{check.message} | {check.hint}" for check in said]
+        for level in ("error", "warning")
+        if (said := [c for c in checks(nodes, CephSettings(**settings), own) if c.level == level])
+    }
+
+
+THREE = [machine(number) for number in (1, 2, 3)]
+
+
+def test_nothing_is_said_of_three_sound_machines():
+    assert found(THREE) == {}
+    assert found(THREE, public_network="10.0.0.0/24", internal_network="10.1.0.0/24") == {}
+
+
+@pytest.mark.parametrize(
+    ("disk", "said"),
+    [
+        ({"content": "ext4"}, "is not empty (ext4)"),
+        ({"partitions": 2}, "is not empty (2 partitions)"),
+        ({"busy": "mounted on /srv"}, "is in use: mounted on /srv"),
+        ({"read_only": True}, "can only be read"),
+    ],
+)
+def test_a_disk_that_cannot_be_taken_is_an_error(disk, said):
+    (error,) = found([*THREE[:2], machine(3, disk=disk)])["error"]
+    assert error.startswith("/dev/sdb")
+    assert said in error
+
+
+def test_content_is_no_error_where_it_may_be_wiped():
+    disks = ({"path": "/dev/disk/by-id/b", "wipe": True},)
+    assert found([machine(n, disk={"content": "ext4"}) for n in (1, 2, 3)], disks) == {}
+
+
+def test_wiping_does_not_excuse_a_disk_in_use():
+    disks = ({"path": "/dev/sdb", "wipe": True},)
+    assert len(found([machine(n, disk={"busy": "swap"}) for n in (1, 2, 3)], disks)["error"]) == 3
+
+
+def test_a_disk_that_is_not_there_is_named_with_those_that_are():
+    errors = found(THREE, ("/dev/sdx",))["error"]
+    assert len(errors) == 3
+    assert "no disk /dev/sdx on n1 | it has: /dev/sdb" in errors[0]
+
+
+def test_a_disk_named_twice_is_found_out():
+    errors = found(THREE, ("/dev/sdb", "/dev/disk/by-id/b"))["error"]
+    assert errors[0].startswith("/dev/disk/by-id/b is the same disk as /dev/sdb")
+
+
+def test_a_small_disk_is_refused():
+    node = machine(1)
+    small = Disk(device="/dev/sdb", size=10**9)
+    node = node.model_copy(update={"survey": node.survey.model_copy(update={"disks": (small,)})})
+    assert "too small: 1.0 GB" in found([node, *THREE[1:]])["error"][0]
+
+
+def test_encryption_is_refused_plainly():
+    assert "cannot be encrypted yet" in found(THREE, ({"path": "/dev/sdb", "encrypt": True},))["error"][0]
+
+
+def test_missing_packages_are_named_with_the_command():
+    state = ServiceState(installed=False, missing=("ceph-osd", "ceph-mon"))
+    (error,) = found([*THREE[:2], machine(3, state=state)])["error"]
+    assert "apt-get install ceph-osd ceph-mon" in error
+    assert "--install" in error
+
+
+def test_a_machine_in_a_cluster_is_refused_with_what_was_found():
+    state = ServiceState(installed=True, standing="clustered", cluster="abc", note="mon.x, osd.3")
+    (error,) = found([*THREE[:2], machine(3, state=state)])["error"]
+    assert error.startswith("n3 is in the Ceph cluster abc (mon.x, osd.3)")
+
+
+def test_different_releases_are_refused():
+    other = ServiceState(installed=True, version="17.2.7", standing="idle")
+    (error,) = found([*THREE[:2], machine(3, state=other)])["error"]
+    assert "n1 16.2.15, n2 16.2.15, n3 17.2.7" in error
+
+
+def test_a_machine_outside_a_network_is_refused_by_key():
+    (public, *_), (internal, *_) = (
+        found(THREE, public_network="10.9.0.0/24")["error"],
+        found(THREE, internal_network="10.9.0.0/24")["error"],
+    )
+    assert "no address in 10.9.0.0/24 (ceph.public_network)" in public
+    assert "no address in 10.9.0.0/24 (ceph.internal_network)" in internal
+
+
+def test_no_disk_anywhere_is_an_error():
+    assert found(THREE, ())["error"][0].startswith("no machine has a disk for Ceph")
+
+
+def test_what_fewer_machines_cost_is_said():
+    (one,) = found(THREE[:1])["warning"]
+    assert "kept once" in one
+    assert "POOL_NO_REDUNDANCY" in one
+    copies, monitor = found(THREE[:2])["warning"]
+    assert "kept 2 times" in copies
+    assert "one monitor, on n1" in monitor
+
+
+def test_more_copies_than_machines_is_a_warning():
+    (warning,) = found(THREE, replicas=5)["warning"]
+    assert "kept 3 times" in warning
+
+
+def test_what_a_kernel_lacks_is_said_with_what_is_left_out():
+    bare = [*THREE[:2], machine(3, abilities=())]
+    files, volumes = found(bare)["warning"]
+    assert "n3 has no ceph: no file system remote-fs" in files
+    assert "n3 has no rbd" in volumes
+    assert len(found(bare, cephfs=False)["warning"]) == 1
+
+
+def test_little_memory_is_a_warning():
+    (warning,) = found([*THREE[:2], machine(3, memory=2 * GIB)])["warning"]
+    assert "1 OSDs would use 4 GiB of memory, n3 has 2 GiB" in warning
