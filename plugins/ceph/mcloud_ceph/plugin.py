@@ -31,7 +31,6 @@ def manifest() -> Manifest:
         settings=CephSettings,
         node_settings=CephNode,
         packages={"debian": inspection.PACKAGES, "ubuntu": inspection.PACKAGES},
-        shows=(("ceph", "-s"),),
         shows=(("ceph", "--connect-timeout", "10", "-s"),),
     )
 

@@ -33,12 +33,6 @@ def manifest() -> Manifest:
             ("lxc", "profile", "show", "default"),
         ),
         next_steps=("`lxc launch IMAGE NAME` starts an instance",),
-        shows=(
-            ("lxc", "cluster", "list"),
-            ("lxc", "storage", "list"),
-            ("lxc", "network", "list"),
-            ("lxc", "profile", "show", "default"),
-        ),
     )
 
 

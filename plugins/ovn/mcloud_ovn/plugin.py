@@ -29,7 +29,6 @@ def manifest() -> Manifest:
         node_settings=OvnNode,
         facts=(chassis.Chassis,),
         packages={"debian": ("ovn-central", "ovn-host", "openvswitch-switch")},
-        shows=(("ovn-sbctl", "--no-leader-only", "show"),),
         shows=(("ovn-sbctl", "--timeout=10", "--no-leader-only", "show"),),
     )
 
