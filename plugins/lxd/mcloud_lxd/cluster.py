@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from mcloud import JoinToken, Node, Offer, ServiceError, Step, StepContext
 from mcloud_lxd.choice import LOCAL, Local
-from mcloud_lxd.client import LxdError, set_config
+from mcloud_lxd.client import LxdError, server, set_config
 from mcloud_lxd.cluster_client import (
     Invitation,
     forget_certificates,
@@ -20,6 +20,7 @@ from mcloud_lxd.cluster_client import (
     remove_member,
     revoke_tokens,
 )
+from mcloud_lxd.leaving import ADDRESS
 from mcloud_lxd.local import LocalPool, destroyed, leave_with_disk, member_part, prepare_disk
 from mcloud_lxd.readiness import IN, OUT, await_lxd, await_rest
 
@@ -73,7 +74,8 @@ def _found(node: Node, ctx: StepContext) -> None:
     _await_lxd(ctx, node.name, None)
     if _is_in_already(ctx, node.name):
         return
-    set_config(ctx.host, {"core.https_address": address_of(node)})
+    ctx.keep(ADDRESS, server(ctx.host).config.get(ADDRESS, ""))
+    set_config(ctx.host, {ADDRESS: address_of(node)})
     found(ctx.host, node.name)
 
 
@@ -101,6 +103,7 @@ def _join(node: Node, local: Local | None, ctx: StepContext) -> None:
             f"the founder's LXD says that {node.name} is a member, the one on {node.name} that it is not",
             hint="run the same command again on this machine: the founder looks anew",
         )
+    ctx.keep(ADDRESS, server(ctx.host).config.get(ADDRESS, ""))
     prepare_disk(ctx, node.name, local)
     join(
         ctx.host,
@@ -109,6 +112,7 @@ def _join(node: Node, local: Local | None, ctx: StepContext) -> None:
         invitation=invitation,
         pools={LOCAL: member_part(node.name, local)} if local is not None else {},
     )
+    await_rest(ctx)
 
 
 def _is_in_already(ctx: StepContext, name: str) -> bool:

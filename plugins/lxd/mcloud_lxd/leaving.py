@@ -3,9 +3,12 @@
 from collections.abc import Callable
 
 from mcloud import Host, ServiceError, StepContext
-from mcloud_lxd.client import things
+from mcloud_lxd.client import server, set_config, things
 from mcloud_lxd.cluster_client import members, membership, remove_member
 from mcloud_lxd.machine import empty
+
+ADDRESS = "core.https_address"
+"""LXD's setting of where it listens, and the name under which a step keeps what it was before."""
 
 SMALLEST_TO_LEAVE_AS_LEADER = 3
 """Members. Of two, LXD keeps one voter: if that one leaves, LXD 5.0 fails half-way ("lost leadership")."""
@@ -16,16 +19,27 @@ PATIENCE = 5.0
 
 def leave(ctx: StepContext, name: str, dismantle: Callable[[Host], None]) -> None:
     """Leave the cluster and empty this machine's LXD; also if it is out already, or the others are dead."""
-    host = ctx.host
+    host, before = ctx.host, ctx.kept(ADDRESS)
+    if _is_out(ctx, name):
+        dismantle(host)
+        now = server(host, seconds=PATIENCE).config.get(ADDRESS, "")
+    else:
+        empty(host, dismantle)
+        now = ""
+    if before is not None and now != before:
+        set_config(host, {ADDRESS: before})
+
+
+def _is_out(ctx: StepContext, name: str) -> bool:
+    """Whether this LXD holds nothing that could be left; if it does, tell the others that it leaves."""
     try:
-        if not membership(host, seconds=PATIENCE) and not things(host, "storage-pools", seconds=PATIENCE):
-            dismantle(host)
-            return
-        _sign_off(host, name)
+        if not membership(ctx.host, seconds=PATIENCE):
+            return not things(ctx.host, "storage-pools", seconds=PATIENCE)
+        _sign_off(ctx.host, name)
     except ServiceError as error:
         # Without quorum, or with a broken cluster: the others learn it when they look.
         ctx.report(f"left without the others' knowledge: {error}")
-    empty(host, dismantle)
+    return False
 
 
 def _sign_off(host: Host, name: str) -> None:

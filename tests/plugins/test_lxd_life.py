@@ -1,0 +1,558 @@
+"""LXD's steps from found to undone, on machines in memory whose LXD answers as 5.0.2 does."""
+
+import base64
+import copy
+import json
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from mcloud import NetworkUplink, Result, RunFailed, StoragePool, Survey, VirtualNetworks
+from mcloud.testing import FakeFile, FakeHost, OfferContract, PluginContract
+from mcloud_lxd import plugin
+from mcloud_lxd.client import SOCKET
+from mcloud_lxd.local import LocalPool
+from mcloud_lxd.readiness import Readiness
+
+ONE_AT_A_TIME = threading.RLock()
+NO, YES = Result(1, "", "no"), Result(0, "", "")
+UNITS = ("lxd.socket", "lxd-containers.service")
+DRIVERS = ("dir", "btrfs", "ceph")
+
+
+class SaysNoError(Exception):
+    """LXD's error answer."""
+
+    def __init__(self, status, text):
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass
+class Cluster:
+    """What all members have in common; an LXD of its own is the only member of its own."""
+
+    things: dict[str, dict[str, Any]] = field(default_factory=dict)
+    members: dict[str, "Lxd"] = field(default_factory=dict)
+    config: dict[str, str] = field(default_factory=dict)
+    devices: dict[str, Any] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    trusted: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Lxd:
+    """The LXD of one machine, and the machine around it."""
+
+    fleet: list["Lxd"]
+    """All machines there are: a token leads to the cluster that made it."""
+    files: dict[str, FakeFile] = field(default_factory=dict)
+    disk: str = ""
+    """What it holds."""
+    units: set[str] = field(default_factory=set)
+    extensions: tuple[str, ...] = ()
+    clustered: str = ""
+    changing: int = 0
+    """How many more looks see it busy with its join."""
+    cluster: Cluster = field(default_factory=Cluster)
+    own: dict[str, str] = field(default_factory=dict)
+    volumes: set[str] = field(default_factory=set)
+
+    def __post_init__(self):
+        self.fleet.append(self)
+        self.files |= {path: FakeFile() for path in ("/usr/bin/lxd", "/usr/bin/lxc")}
+        self.files |= {"/dev/sda": FakeFile(kind="block"), SOCKET: FakeFile(kind="socket")}
+
+    def world(self):
+        """Return all that an operator would see of a machine that is in no cluster, or of its part in one."""
+        common = self.cluster
+        return copy.deepcopy(
+            (self.clustered, self.disk, self.own, self.volumes, common.config, common.devices, common.things)
+        )
+
+    # ---- REST -------------------------------------------------------------------------------------------
+
+    def answer(self, request):
+        url = urlsplit(request.url)
+        target = parse_qs(url.query).get("target", [self.clustered])[0]
+        body = json.loads(request.body) if request.body else None
+        there = self.cluster.members.get(target, self) if target else self
+        words = url.path.strip("/").split("/")[1:]
+        verb = f"{request.method.lower()}_{(words or ['server'])[0].replace('-', '_')}"
+        try:
+            with ONE_AT_A_TIME:
+                said = getattr(there, verb)(words[1:], body, target if "target=" in url.query else "")
+        except SaysNoError as no:
+            return no.status, {"type": "error", "error": str(no), "error_code": no.status}
+        return 200, {"type": "sync", "metadata": said}
+
+    def get_server(self, _words, _body, _target):
+        return {
+            "api_extensions": self.extensions,
+            "config": {**self.cluster.config, **self.own},
+            "environment": {
+                "server_name": self.clustered or "fresh",
+                "server_version": "5.0.2",
+                "server_clustered": bool(self.clustered),
+                "storage_supported_drivers": [{"Name": driver} for driver in DRIVERS],
+                "certificate": "PEM",
+            },
+        }
+
+    def patch_server(self, _words, body, _target):
+        for key, value in body["config"].items():
+            own = key.startswith(("core.", "storage."))
+            (self.own if own else self.cluster.config)[key] = value
+        self.own = {key: value for key, value in self.own.items() if value}
+        self.cluster.config = {key: value for key, value in self.cluster.config.items() if value}
+
+    def get_operations(self, _words, _body, _target):
+        tokens = [
+            {"class": "token", "id": key, "metadata": {"serverName": name}, "resources": {"cluster": None}}
+            for key, name in self.cluster.tokens.items()
+        ]
+        self.changing = max(0, self.changing - 1)
+        joining = [{"class": "task", "id": "1", "metadata": None, "resources": {"cluster": None}}]
+        return {"running": tokens + joining * (self.changing > 0)}
+
+    def delete_operations(self, words, _body, _target):
+        del self.cluster.tokens[words[0]]
+
+    def get_cluster(self, words, _body, _target):
+        if words == ["members"]:
+            return [
+                {"server_name": name, "status": "Online", "roles": ["database-leader"] if not place else []}
+                for place, name in enumerate(self.cluster.members)
+            ]
+        if words and words[1] not in self.cluster.members:
+            raise SaysNoError(404, "Not found")
+        return {"enabled": bool(self.clustered), "server_name": self.clustered}
+
+    def put_cluster(self, _words, body, _target):
+        if self.clustered:
+            raise SaysNoError(400, "This server is already clustered")
+        if "cluster_address" in body:
+            self.join(body)
+        self.clustered = body["server_name"]
+        self.cluster.members[self.clustered] = self
+        self.own["core.https_address"] = body.get("server_address") or self.own["core.https_address"]
+        self.files["/var/lib/lxd/cluster.crt"] = FakeFile()
+
+    def join(self, body):
+        token = decoded(body)["secret"]
+        seat = next((one for one in self.fleet if token in one.cluster.tokens), None)
+        if seat is None:
+            raise SaysNoError(403, "no such token")
+        own = {one["name"]: {one["key"]: one["value"]} for one in body["member_config"]}
+        for pool in seat.cluster.things.get("storage-pools", {}).values():
+            self.take_disk(own.get(pool["name"], {}))
+            pool["locations"].append(body["server_name"])
+        del seat.cluster.tokens[token]
+        self.cluster, self.changing = seat.cluster, 2
+
+    def take_disk(self, config):
+        if "source" in config and self.disk:
+            raise SaysNoError(500, f"{config['source']} holds {self.disk}")
+        self.disk = "btrfs" if "source" in config else self.disk
+
+    def post_cluster(self, _words, body, _target):
+        name = body["server_name"]
+        if name in self.cluster.members:
+            raise SaysNoError(500, "already a member")
+        key = f"secret-{name}-{len(self.cluster.trusted)}"
+        self.cluster.tokens[key] = name
+        self.cluster.trusted.append(name)
+        made = {"serverName": name, "fingerprint": "f", "addresses": ["a"], "secret": key, "expiresAt": "x"}
+        return {"metadata": made}
+
+    def delete_cluster(self, words, _body, _target):
+        del self.cluster.members[words[1]]
+        for things in self.cluster.things.values():
+            for thing in things.values():
+                thing["locations"] = [name for name in thing["locations"] if name != words[1]]
+
+    def get_certificates(self, _words, _body, _target):
+        return [{"type": "server", "name": name, "fingerprint": name} for name in self.cluster.trusted]
+
+    def delete_certificates(self, words, _body, _target):
+        self.cluster.trusted.remove(words[0])
+
+    def post_things(self, kind, key, body, target):
+        things = self.cluster.things.setdefault(kind, {})
+        thing = things.setdefault(
+            body["name"], {**body, "status": "Pending", "locations": [], "of": {}, "managed": True}
+        )
+        if target:
+            thing["of"][target] = body["config"]
+            thing["locations"].append(target)
+            return
+        if thing["status"] == "Created" or (
+            body[key] != "ovn" and set(thing["of"]) != set(self.cluster.members)
+        ):
+            raise SaysNoError(500, "not pending on all members")
+        thing |= {"status": "Errored", "config": body["config"], "locations": list(self.cluster.members)}
+        for name, config in thing["of"].items():
+            if body[key] == "btrfs":
+                self.cluster.members[name].take_disk(config)
+        thing["status"] = "Created"
+
+    def get_things(self, kind, words):
+        things = self.cluster.things.get(kind, {})
+        if words and words[0] not in things:
+            raise SaysNoError(404, "not found")
+        return things[words[0]] if words else list(things.values())
+
+    def get_storage_pools(self, words, _body, _target):
+        if len(words) > 1:
+            return [{"name": name} for name in self.volumes]
+        return self.get_things("storage-pools", words)
+
+    def post_storage_pools(self, words, body, target):
+        if words:
+            self.volumes.add(body["name"])
+        else:
+            self.post_things("storage-pools", "driver", body, target)
+
+    def delete_storage_pools(self, words, _body, _target):
+        if len(words) > 1:
+            self.volumes.remove(words[-1])
+        else:
+            del self.cluster.things["storage-pools"][words[0]]
+
+    def get_networks(self, words, _body, _target):
+        return self.get_things("networks", words)
+
+    def post_networks(self, _words, body, target):
+        self.post_things("networks", "type", body, target)
+
+    def delete_networks(self, words, _body, _target):
+        if words[0] not in self.cluster.things.get("networks", {}):
+            raise SaysNoError(404, "not found")
+        del self.cluster.things["networks"][words[0]]
+
+    def get_profiles(self, _words, _body, _target):
+        return {"description": "", "config": {}, "devices": copy.deepcopy(self.cluster.devices)}
+
+    def put_profiles(self, _words, body, _target):
+        self.cluster.devices = body["devices"]
+
+    def get_instances(self, _words, _body, _target):
+        return []
+
+    get_images = get_instances
+
+    # ---- commands ---------------------------------------------------------------------------------------
+
+    def command(self, call):
+        match list(call):
+            case ["systemctl", "show", *_]:
+                on = ["UnitFileState=enabled\nActiveState=active" for _ in UNITS]
+                return "\n\n".join(on if self.units >= set(UNITS) else ["ActiveState=inactive"])
+            case ["systemctl", "enable", "--now", *units]:
+                self.units |= set(units)
+            case ["rm", "-rf", *paths] if "/var/lib/lxd/cluster.crt" in paths:
+                self.clustered, self.cluster, self.own, self.volumes = "", Cluster(), {}, set()
+                self.files.pop("/var/lib/lxd/cluster.crt")
+            case ["wipefs", "--json", *_]:
+                return json.dumps({"signatures": [{"type": self.disk}]}) if self.disk else ""
+            case ["wipefs", "--all", *_]:
+                self.disk = ""
+            case ["pgrep", *_]:
+                return NO
+            case ["findmnt" | "systemctl" | "rm" | "pkill" | "nft" | "ip", *_]:
+                return ""
+            case _:
+                return None
+        return YES
+
+
+def decoded(body):
+
+    return json.loads(base64.b64decode(body["cluster_password"]))
+
+
+class LxdContract(PluginContract):
+    name = "lxd"
+    plugin: object = plugin
+    machines = 3
+    adopts: ClassVar = ("remote-pools",)
+    extensions = ()
+
+    @cached_property
+    def fleet(self):
+        return []
+
+    def host(self):
+        lxd = Lxd(self.fleet, extensions=self.extensions)
+        return FakeHost(answer=lxd.command, files=lxd.files, sockets={SOCKET: lxd.answer})
+
+    def world(self, host):
+        return host.answer.__self__.world()
+
+
+class TestWithDisks(LxdContract):
+    settings: ClassVar = {"local": "btrfs"}
+    node_settings: ClassVar = {"disk": {"path": "/dev/sda", "wipe": True}}
+
+
+class TestAlone(LxdContract):
+    machines = 1
+
+
+class TestWithWhatOthersOffer(LxdContract):
+    settings: ClassVar = {"local": "btrfs", "default_profile": "replace"}
+    adopts = ()
+    offered = (
+        StoragePool(name="remote", driver="ceph", source="lxd_remote", options={"ceph.user.name": "lxd"}),
+        StoragePool(name="remote-fs", driver="cephfs", source="lxd_fs", purpose="filesystem"),
+        NetworkUplink(
+            parents={"n1": "eth1", "n2": "eth1", "n3": "br-up"},
+            ipv4_gateway="192.0.2.1/24",
+            ipv4_range="192.0.2.100-192.0.2.254",
+            dns_servers=("192.0.2.53", "2001:db8::53"),
+        ),
+        VirtualNetworks(
+            driver="ovn",
+            connection="ssl:10.0.0.1:6641",
+            ca_file="/etc/ovn/ovn-central.crt",
+            certificate_file="/etc/ovn/cert_host",
+            key_file="/etc/ovn/key_host",
+        ),
+    )
+
+    def survey(self):
+        return Survey(abilities=("rbd",))
+
+
+class TestLocalPool(OfferContract):
+    offers = (LocalPool(driver="zfs"),)
+
+
+class TestReadiness(OfferContract):
+    offers = (Readiness(),)
+
+
+def formed(contract):
+    with contract._begun() as walk:
+        walk.run()
+        return walk, {name: host.answer.__self__ for name, host in walk.hosts.items()}
+
+
+def test_three_machines_share_one_cluster_and_each_gives_its_disk():
+    _walk, lxds = formed(TestWithDisks())
+    common = lxds["n1"].cluster
+    assert all(lxd.cluster is common for lxd in lxds.values())
+    assert sorted(common.members) == ["n1", "n2", "n3"]
+    pool = common.things["storage-pools"]["local"]
+    assert (pool["driver"], pool["status"], sorted(pool["locations"])) == (
+        "btrfs",
+        "Created",
+        ["n1", "n2", "n3"],
+    )
+    for number in (1, 2, 3):
+        lxd = lxds[f"n{number}"]
+        assert lxd.disk == "btrfs"
+        assert lxd.volumes == {"images", "backups"}
+        assert lxd.own == {
+            "core.https_address": f"10.0.0.{number}:8443",
+            "storage.images_volume": "local/images",
+            "storage.backups_volume": "local/backups",
+        }
+    assert common.devices == {
+        "eth0": {"type": "nic", "name": "eth0", "network": "lxdbr0"},
+        "root": {"type": "disk", "path": "/", "pool": "local"},
+    }
+
+
+def test_what_others_offer_becomes_pools_networks_and_the_profile():
+    _walk, lxds = formed(TestWithWhatOthersOffer())
+    things = lxds["n1"].cluster.things
+    remote = things["storage-pools"]["remote"]
+    assert remote["config"] == {"ceph.user.name": "lxd"}
+    assert remote["of"] == {name: {"source": "lxd_remote"} for name in ("n1", "n2", "n3")}
+    assert "remote-fs" not in things["storage-pools"], "no kernel of them can mount it"
+    assert things["networks"]["UPLINK"]["of"]["n3"] == {"parent": "br-up"}
+    assert things["networks"]["UPLINK"]["config"] == {
+        "ipv4.gateway": "192.0.2.1/24",
+        "ipv4.ovn.ranges": "192.0.2.100-192.0.2.254",
+        "dns.nameservers": "192.0.2.53,2001:db8::53",
+    }
+    assert things["networks"]["default"]["config"] == {"network": "UPLINK"}
+    assert lxds["n1"].cluster.config["network.ovn.northbound_connection"] == "ssl:10.0.0.1:6641"
+    assert lxds["n1"].cluster.devices["root"]["pool"] == "remote"
+    assert lxds["n1"].cluster.devices["eth0"]["network"] == "default"
+
+
+def test_root_disks_stay_on_local_where_a_kernel_cannot_map_remote_volumes():
+    class NoRbd(TestWithWhatOthersOffer):
+        def survey(self):
+            return Survey()
+
+    _walk, lxds = formed(NoRbd())
+    assert lxds["n1"].cluster.things["storage-pools"]["remote"]["status"] == "Created"
+    assert lxds["n1"].cluster.devices["root"]["pool"] == "local"
+
+
+def test_keys_for_virtual_networks_are_given_to_an_lxd_that_takes_them():
+    class Newer(TestWithWhatOthersOffer):
+        extensions = ("ovn_ssl_config", "storage_remote_drop_source")
+
+        def host(self):
+            host = super().host()
+            for name in ("ovn-central.crt", "cert_host", "key_host"):
+                host.files[f"/etc/ovn/{name}"] = FakeFile(content=name.encode())
+            return host
+
+    _walk, lxds = formed(Newer())
+    assert lxds["n1"].cluster.config["network.ovn.client_key"] == "key_host"
+    assert lxds["n1"].cluster.things["storage-pools"]["remote"]["of"]["n2"] == {}
+
+
+def test_an_older_lxd_says_where_it_wants_its_keys():
+    class Elsewhere(TestWithWhatOthersOffer):
+        offered = (
+            VirtualNetworks(
+                driver="ovn", connection="ssl:a:1", ca_file="/a", certificate_file="/b", key_file="/c"
+            ),
+        )
+
+    with Elsewhere()._begun() as walk, pytest.raises(RunFailed) as failure:
+        walk.run()
+    assert "/etc/ovn/cert_host" in str(failure.value.exceptions[0])
+
+
+def test_a_disk_with_content_is_kept_unless_it_may_be_wiped():
+    class Precious(TestWithDisks):
+        node_settings: ClassVar = {"disk": {"path": "/dev/sda", "wipe": False}}
+
+    for contract in (Precious(), TestWithDisks()):
+        with contract._begun() as walk:
+            lxd = walk.hosts["n1"].answer.__self__
+            lxd.disk = "ext4"
+            if isinstance(contract, Precious):
+                with pytest.raises(RunFailed) as failure:
+                    walk.run()
+                assert "/dev/sda on n1 holds ext4" in str(failure.value.exceptions[0])
+                assert lxd.disk == "ext4"
+            else:
+                walk.run()
+                assert lxd.disk == "btrfs"
+
+
+def test_a_pool_that_failed_half_way_is_made_anew():
+    contract = TestWithDisks()
+    with contract._begun() as walk:
+        lxd = walk.hosts["n1"].answer.__self__
+        wiping, lxd.command = lxd.command, lambda call: "" if call[0] == "wipefs" else Lxd.command(lxd, call)
+        walk.hosts["n1"].answer = lxd.command
+        lxd.disk = "ext4"
+        with pytest.raises(RunFailed):
+            walk.run()
+        assert lxd.cluster.things["storage-pools"]["local"]["status"] == "Errored"
+        walk.hosts["n1"].answer = wiping
+        walk.run()
+        assert lxd.cluster.things["storage-pools"]["local"]["status"] == "Created"
+
+
+def test_a_pool_of_the_name_but_of_another_driver_is_refused():
+    with TestWithWhatOthersOffer()._begun() as walk:
+        lxd = walk.hosts["n1"].answer.__self__
+        lxd.cluster.things["storage-pools"] = {
+            "remote": {"name": "remote", "driver": "dir", "status": "Created", "locations": ["n1"]}
+        }
+        with pytest.raises(RunFailed) as failure:
+            walk.run()
+        assert "'remote'" in str(failure.value.exceptions[0])
+        assert lxd.cluster.things["storage-pools"]["remote"]["driver"] == "dir"
+
+
+def test_a_machine_of_another_cluster_is_left_alone():
+    with TestWithDisks()._begun() as walk:
+        lxd = walk.hosts["n2"].answer.__self__
+        lxd.clustered, lxd.cluster.members = "elsewhere", {"elsewhere": lxd}
+        with pytest.raises(RunFailed) as failure:
+            walk.run()
+        assert "already, as 'elsewhere'" in str(failure.value.exceptions[0])
+        assert lxd.clustered == "elsewhere"
+
+
+def test_a_joiner_that_is_listed_but_not_in_is_written_out_and_invited_again():
+    class Without(LxdContract):
+        settings: ClassVar = {"local": "none"}
+
+    with Without()._begun() as walk:
+        founder = walk.hosts["n1"].answer.__self__
+        founder.cluster.members["n2"] = Lxd([])
+        founder.cluster.tokens["old"] = "n2"
+        founder.cluster.trusted.append("n2")
+        walk.run()
+        assert founder.cluster.members["n2"] is walk.hosts["n2"].answer.__self__
+        assert not founder.cluster.tokens
+
+
+def test_what_is_in_the_default_profile_is_kept_and_given_back():
+    with TestWithDisks()._begun() as walk:
+        lxd = walk.hosts["n1"].answer.__self__
+        lxd.cluster.devices = {"root": {"type": "disk", "pool": "mine"}, "gpu": {"type": "gpu"}}
+        walk.run()
+        assert lxd.cluster.devices["root"] == {"type": "disk", "pool": "mine"}
+        assert lxd.cluster.devices["gpu"] == {"type": "gpu"}
+        assert lxd.cluster.devices["eth0"]["network"] == "lxdbr0"
+        given_back = []
+        before, lxd.put_profiles = (
+            lxd.put_profiles,
+            lambda *words: given_back.append(words[1]["devices"]) or before(*words),
+        )
+        walk.undo()
+        assert given_back == [{"root": {"type": "disk", "pool": "mine"}, "gpu": {"type": "gpu"}}]
+
+
+def test_the_profile_is_left_alone_where_that_is_wanted():
+    class Leave(TestAlone):
+        settings: ClassVar = {"default_profile": "leave"}
+
+    _walk, lxds = formed(Leave())
+    assert lxds["n1"].cluster.devices == {}
+
+
+def test_no_local_pool_where_none_is_wanted():
+    class Without(TestAlone):
+        settings: ClassVar = {"local": "none"}
+
+    _walk, lxds = formed(Without())
+    assert "storage-pools" not in lxds["n1"].cluster.things
+    assert "root" not in lxds["n1"].cluster.devices
+
+
+def test_inspect_tells_fresh_used_clustered_and_absent_apart():
+    contract = TestWithDisks()
+    with contract._begun() as walk:
+        host = walk.hosts["n1"]
+        fresh = plugin.inspect(host)
+        assert (fresh.standing, fresh.version, fresh.note) == ("idle", "5.0.2", "")
+        assert fresh.features == ("driver-btrfs", "driver-ceph", "driver-dir")
+        host.answer.__self__.cluster.things["networks"] = {"br9": {"name": "br9", "managed": True}}
+        assert (plugin.inspect(host).standing, plugin.inspect(host).note) == ("alone", "network br9")
+        host.answer.__self__.cluster.things.clear()
+        walk.run()
+        assert (plugin.inspect(host).standing, plugin.inspect(host).members) == (
+            "clustered",
+            ("n1", "n2", "n3"),
+        )
+        walk.undo()
+        del host.files["/usr/bin/lxc"]
+        assert plugin.inspect(host).missing == ("lxd-client",)
+        assert not plugin.inspect(host).installed
+
+
+def test_inspect_of_an_lxd_that_does_not_answer():
+    host = TestWithDisks().host()
+    host.sockets = {}
+    assert plugin.inspect(host).standing == "idle"
+    assert "does not answer" in plugin.inspect(host).note
+    host.files["/var/lib/lxd/cluster.crt"] = FakeFile()
+    assert plugin.inspect(host).standing == "clustered"
