@@ -340,7 +340,7 @@ def test_the_first_three_machines_get_monitors_managers_and_metadata_servers():
         kinds = [{unit.partition("@")[0] for unit in machine.units} for machine in machines]
         full = {"ceph-mon", "ceph-mgr", "ceph-mds", "ceph-osd"}
         assert kinds == [full, full, full, {"ceph-osd"}]
-        assert machines[0].cluster.quorum == ["n1", "n2", "n3"]
+        assert sorted(machines[0].cluster.quorum) == ["n1", "n2", "n3"]
         hosts = [
             re.search("mon_host = (.*)", machine.read("/etc/ceph/ceph.conf")).group(1) for machine in machines
         ]
