@@ -23,7 +23,7 @@ from mcloud.testing.host import FakeHost
 from mcloud.testing.life import ANNOUNCER, Announcer, Life, here_of
 from mcloud.testing.machine import Machine
 from mcloud.testing.network import Relay
-from mcloud.testing.power import Moment, dying_quietly
+from mcloud.testing.power import Moment, Power, dying_quietly
 from mcloud.undo import Undone, undo
 from mcloud.watch import Happening
 
@@ -83,6 +83,8 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
         self._survey = survey or (lambda _name: Survey())
         self._on_happening = on_happening or (lambda _machine, _what: None)
         self._ordered = ordered
+        self._cuts: set[str] = set()
+        self._powers: dict[str, Power] = {}
         self.machines: dict[str, Machine] = {}
         for number in range(1, machines + 1):
             name = f"n{number}"
@@ -109,22 +111,26 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
 
     def cut(self, one: str, other: str) -> None:
         """Cut the wire between the initiator and a joiner, until `mend`."""
-        self._relay(one, other).cut()
+        self._cuts.add(self._joiner(one, other))
+        self._wire_up()
 
     def mend(self, one: str, other: str) -> None:
         """Mend the wire between the initiator and a joiner."""
-        self._relay(one, other).mend()
+        self._cuts.discard(self._joiner(one, other))
+        self._wire_up()
 
     def drop(self, one: str, other: str) -> None:
         """Break the connection between the initiator and a joiner, once."""
-        self._relay(one, other).drop()
+        relay = self[self._joiner(one, other)].relay
+        assert relay is not None, "joiners have a wire"
+        relay.drop()
 
     # ---- commands -------------------------------------------------------------------------------------
 
-    def form(self, *, seconds: float = 25.0, without: Sequence[str] = ()) -> Outcome:
+    def form(self, *, seconds: float = 25.0, again: bool = True, without: Sequence[str] = ()) -> Outcome:
         """Type the command on every machine (but `without`) and wait for all of them to end.
 
-        Where a machine loses its power, its person switches it on and types the command again.
+        Where a machine loses its power, its person switches it on and types the command `again`.
         AssertionError if they are at work after so many seconds.
         """
         results: dict[str, Mapping[str, Any]] = {}
@@ -132,11 +138,15 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
         killed: list[str] = []
         for relay in self._relays():
             relay.target = None
-            relay.mend()
+
+        def type_it(machine: Machine) -> None:
+            while not self._live(machine, results, failures).on:
+                killed.append(machine.name)
+                if not again:
+                    return
+
         threads = [
-            threading.Thread(
-                target=self._type, args=(machine, results, failures, killed), name=machine.name, daemon=True
-            )
+            threading.Thread(target=type_it, args=(machine,), name=machine.name, daemon=True)
             for machine in self.machines.values()
             if machine.name not in without
         ]
@@ -170,32 +180,23 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
 
     # ---- the machines' own ----------------------------------------------------------------------------
 
-    def _type(
-        self,
-        machine: Machine,
-        results: dict[str, Mapping[str, Any]],
-        failures: dict[str, BaseException],
-        killed: list[str],
-    ) -> None:
-        while True:
-            here, power = here_of(
-                machine,
-                self._plugins(machine.name),
-                Announcer(self._announced),
-                cut=lambda: self._cut_off(machine),
-            )
-            order = self._order(here.plugins)
-            life = Life(machine, here, power, order, self._survey(machine.name), self._on_happening)
-            try:
-                results[machine.name] = life.run()
-            except BaseException as error:  # noqa: BLE001 - whatever it was, the test shall see it
-                failures[machine.name] = error
+    def _live(
+        self, machine: Machine, results: dict[str, Mapping[str, Any]], failures: dict[str, BaseException]
+    ) -> Power:
+        """Let one process live on a machine, to its end; return whether it had power then."""
+        modules, announcer = self._plugins(machine.name), Announcer(self._announced)
+        here, power = here_of(machine, modules, announcer, cut=self._wire_up)
+        self._powers[machine.name] = power
+        self._wire_up()
+        order = self._order(here.plugins)
+        life = Life(machine, here, power, order, self._survey(machine.name), self._on_happening)
+        failures.pop(machine.name, None)
+        try:
+            results[machine.name] = life.run()
+        except BaseException as error:  # noqa: BLE001 - whatever it was, the test shall see it
             if power.on:
-                return
-            killed.append(machine.name)
-            failures.pop(machine.name, None)
-            for relay in self._wires(machine):
-                relay.mend()
+                failures[machine.name] = error
+        return power
 
     def _order(self, plugins: Plugins) -> Order:
         given: dict[str, Any] = {"patience": 10.0, "services": plugins.services, **self._ordered}
@@ -215,18 +216,21 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
             relay.target = ("127.0.0.1", beacon.port)
         yield
 
-    def _cut_off(self, machine: Machine) -> None:
-        for relay in self._wires(machine):
-            relay.cut()
-
-    def _wires(self, machine: Machine) -> list[Relay]:
-        return self._relays() if machine.relay is None else [machine.relay]
+    def _wire_up(self) -> None:
+        """Let through what has power on both ends and is not cut."""
+        for name, machine in self.machines.items():
+            if machine.relay is not None:
+                ends = [self._powers[end] for end in ("n1", name) if end in self._powers]
+                if name in self._cuts or not all(end.on for end in ends):
+                    machine.relay.cut()
+                else:
+                    machine.relay.mend()
 
     def _relays(self) -> list[Relay]:
         return [machine.relay for machine in self.machines.values() if machine.relay is not None]
 
-    def _relay(self, one: str, other: str) -> Relay:
-        found = [relay for name in (one, other) if (relay := self[name].relay) is not None]
+    def _joiner(self, one: str, other: str) -> str:
+        found = [name for name in (one, other) if self[name].relay is not None]
         if len(found) != 1:
             raise ValueError(f"{one} and {other} do not talk to each other: joiners talk to n1 only")
         return found[0]
