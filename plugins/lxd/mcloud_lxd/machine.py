@@ -60,11 +60,13 @@ def empty(host: Host, dismantle: Callable[[Host], None]) -> None:
 
 
 def _stop(host: Host) -> None:
-    """Stop LXD at once: asked kindly, one without quorum takes the 30 s that its unit allows."""
-    host.run(["systemctl", "stop", "lxd.socket"], check=False)
-    host.run(["systemctl", "stop", "--no-block", "lxd.service"])
+    """Stop LXD at once: asked kindly, one without quorum waits a minute and more for its instances.
+
+    Not even for its socket, which takes the service with it, before the service is killed.
+    """
+    host.run(["systemctl", "stop", "--no-block", "lxd.socket", "lxd.service"], check=False)
     host.run(["systemctl", "kill", "--kill-who=main", "--signal=KILL", "lxd.service"], check=False)
-    host.run(["systemctl", "stop", "lxd.service"], seconds=90)
+    host.run(["systemctl", "stop", "lxd.socket", "lxd.service"], seconds=90)
 
 
 def _end_processes(host: Host) -> None:
