@@ -56,7 +56,7 @@ class Output:
         """Print text; on a terminal wrapped between words (unless `verbatim`) and in a rich style."""
         text = clean(self.known.mask(text) if masked else text)
         stream = sys.stderr if error else sys.stdout
-        if self.mode == "live" and not verbatim and stream.isatty():
+        if not verbatim and stream.isatty():
             text = wrapped(text, self.size[0])
         with self.lock:
             if error:

@@ -1,5 +1,6 @@
 """Forming a cloud in the lab: one file for all machines, `mcloud preseed` typed on each."""
 
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 
@@ -36,5 +37,6 @@ def form(lab: Lab, text: str, *, options: Sequence[str] = (), verb: str = "prese
     names = lab.names()
     hand_out(lab, text)
     others = {name: begin(lab.machine(name), *options, verb=verb) for name in names[1:]}
-    first = lab.machine(names[0]).popen(["mcloud", verb, *options, FILE])
+    terminal = f"TERM={os.environ.get('TERM', 'dumb')}"
+    first = lab.machine(names[0]).popen(["env", terminal, "mcloud", verb, *options, FILE])
     return {names[0]: first.wait(), **{name: process.wait() for name, process in others.items()}}
