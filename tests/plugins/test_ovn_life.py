@@ -30,17 +30,20 @@ class Debian:
     bridges: dict[str, list[str]] = field(default_factory=lambda: {"br-int": []})
     addresses: dict[str, list[str]] = field(default_factory=dict)
     synced: int = 0
+    ipv6_off: bool = False
+    """Whether the uplink's interface gets no IPv6 address."""
     files: dict[str, FakeFile] = field(default_factory=dict)
 
     def __post_init__(self):
         self.addresses |= {"eth0": [], "eth1": [], "eth2": ["10.10.2.1/24", "fd10::1/64"]}
         self.files |= {f"/usr/bin/{program}": FakeFile() for program in PROGRAMS}
+        self.files["/proc/sys/net/ipv6/conf/eth1/disable_ipv6"] = FakeFile(content=b"0\n")
         self.start("ovn-ovsdb-server-nb", "ovn-ovsdb-server-sb")
 
     def world(self):
         """Return all that an operator would see."""
         files = {path: file.content for path, file in self.files.items() if not path.startswith("/proc")}
-        return copy.deepcopy((self.units, self.ids, self.bridges, self.addresses, files))
+        return copy.deepcopy((self.units, self.ids, self.bridges, self.addresses, self.ipv6_off, files))
 
     def read(self, path):
         return self.files[path].content.decode() if path in self.files else ""
@@ -71,6 +74,7 @@ class Debian:
                 fresh = FakeFile(content=b"CLUSTER" if clustered else b"JSON")
                 self.files.setdefault(f"/var/lib/ovn/ovn{short}_db.db", fresh)
             text = self.read(f"/etc/systemd/system/{unit}.service")
+            self.ipv6_off |= "echo 1 >/proc/sys/net/ipv6/conf/eth1/disable_ipv6" in text
             for command in re.findall(r"^ExecStart=-?(ip .*)$", text, flags=re.MULTILINE):
                 self.ip(command.split()[1:])
             if unit == "ovn-controller":
@@ -81,7 +85,7 @@ class Debian:
 
     def ovsdb_tool(self, words):
         if words[0] == "db-is-clustered":
-            return YES if self.read(words[1]) == "CLUSTER" else NO
+            return YES if self.read(words[1]) == "CLUSTER" else Result(2, "", "")
         return json.dumps([{"rows": []} for _ in json.loads(words[2])[1:]])
 
     def ovn_appctl(self, words):
@@ -131,9 +135,8 @@ class Debian:
             case ["del-br", bridge]:
                 self.bridges.pop(bridge, None)
                 self.addresses.pop(bridge, None)
-            case ["port-to-br", port]:
-                found = [bridge for bridge, ports in self.bridges.items() if port in ports]
-                return found[0] if found else NO
+            case ["list-ports", bridge]:
+                return "\n".join(self.bridges[bridge])
         return ""
 
     def ip(self, words):
@@ -150,6 +153,13 @@ class Debian:
                 return json.dumps(
                     [{"dev": "eth0", "protocol": "dhcp"}, {"dev": "eth2", "protocol": "kernel"}]
                 )
+        return YES
+
+    def sh(self, words):
+        return self.read(words[-1].split()[-1])
+
+    def tee(self, _words):
+        self.ipv6_off = False
         return YES
 
     def ovn_nbctl(self, words):
@@ -298,7 +308,9 @@ def test_what_is_there_is_told_apart():
 def test_a_database_in_use_and_a_machine_without_packages_are_told():
     debian = Debian(registered=set())
     host = FakeHost(answer=debian.answer, files=debian.files)
-    debian.ovsdb_tool = lambda words: NO if words[0] != "query" else '[{"rows":[{"_uuid":["uuid","1"]}]}]'
+    debian.ovsdb_tool = lambda words: (
+        Result(2, "", "") if words[0] != "query" else '[{"rows":[{"_uuid":["uuid","1"]}]}]'
+    )
     assert plugin.inspect(host).note.startswith("OVN_Northbound with rows in Logical_Switch")
     assert plugin.inspect(host).standing == "alone"
     del host.files["/usr/bin/ovn-controller"]

@@ -126,7 +126,9 @@ def _connect_all(ports: Sequence[Port], ctx: StepContext) -> None:
     keep(ctx, "bridges", vsctl(host, "list-br").split())
     keep(ctx, "up", [port.interface for port in ports if _is_up(host, port.interface)])
     for port in ports:
-        keep(ctx, port.interface, host.read(_ipv6_switch(port)))
+        if not port.addresses:
+            there = f"test ! -e {_ipv6_switch(port)} || cat {_ipv6_switch(port)}"
+            keep(ctx, port.interface, host.run(["sh", "-c", there], seconds=10).stdout)
         if port.bridge:
             add_bridge = ["--may-exist", "add-br", port.bridge, "--", "set", "Bridge", port.bridge]
             add_port = ["--", "--may-exist", "add-port", port.bridge, port.interface]
@@ -156,14 +158,15 @@ def _disconnect_all(ports: Sequence[Port], ctx: StepContext) -> None:
     bridges = kept(ctx, "bridges")
     if bridges is None:
         return
-    systemctl(ctx.host, "disable", "--now", *(port.unit for port in ports), check=False)
+    if units := [port.unit for port in ports if ctx.host.stat(_path(port))]:
+        systemctl(ctx.host, "disable", "--now", *units)
     for port in ports:
         ctx.host.write(_path(port), None)
     systemctl(ctx.host, "daemon-reload")
     for port in ports:
         _disconnect(port, ctx.host, bridges)
         if before := kept(ctx, port.interface):
-            ctx.host.run(["tee", _ipv6_switch(port)], stdin=before, check=False, seconds=10)
+            ctx.host.run(["tee", _ipv6_switch(port)], stdin=before, seconds=10)
         if port.interface not in kept(ctx, "up", [port.interface]):
             ctx.host.run(["ip", "link", "set", "dev", port.interface, "down"], seconds=10)
 
@@ -192,14 +195,14 @@ def _no_dad(address: str) -> str:
 
 
 def _bridge_of(host: Host, interface: str) -> str:
-    seconds = 12
-    answer = host.run(["ovs-vsctl", "--timeout=10", "port-to-br", interface], check=False, seconds=seconds)
-    return answer.stdout.strip() if answer.ok else ""
+    """Return the Open vSwitch bridge that an interface is a port of; "" if of none."""
+    bridges = vsctl(host, "list-br").split()
+    return next((bridge for bridge in bridges if interface in vsctl(host, "list-ports", bridge).split()), "")
 
 
 def _link(host: Host, interface: str) -> dict[str, Any]:
-    answer = host.run(["ip", "-j", "address", "show", "dev", interface], check=False, seconds=10)
-    return next(iter(json.loads(answer.stdout)), {}) if answer.ok else {}
+    shown = json.loads(host.run(["ip", "-j", "address", "show", "dev", interface], seconds=10).stdout)
+    return dict(shown[0])
 
 
 def _is_up(host: Host, interface: str) -> bool:

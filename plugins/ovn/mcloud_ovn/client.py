@@ -5,12 +5,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mcloud import Host
+from mcloud import Host, ServiceError
 from mcloud_ovn.files import AUTHORITY, CERTIFICATE, KEY
 
 SECONDS = 10
 """Limit for one answer of a local daemon, which takes milliseconds unless it hangs."""
 
+
+_STAND_ALONE = 2
+"""Exit status of `db-is-clustered`, ovsdb-tool(1)."""
 
 PATIENCE = 120
 """Seconds for what takes one on an idle machine: on one that is busy with all services, much more."""
@@ -109,7 +112,14 @@ def is_clustered(host: Host, database: Database) -> bool:
     """Return whether the database's file is that of a raft server; False if there is no file."""
     if host.stat(database.file) is None:
         return False
-    return host.run(["ovsdb-tool", "db-is-clustered", database.file], check=False, seconds=SECONDS).ok
+    answer = host.run(["ovsdb-tool", "db-is-clustered", database.file], check=False, seconds=SECONDS)
+    if answer.status not in {0, _STAND_ALONE}:
+        # What is not known to be stand-alone must not be taken for it: such a file is removed.
+        raise ServiceError(
+            f"cannot tell what kind of database {database.file} is: {answer.stderr.strip()}",
+            hint="look at the file and the disk it is on",
+        )
+    return answer.ok
 
 
 def in_use(host: Host, database: Database) -> Sequence[str]:
@@ -187,8 +197,15 @@ def ensure_enabled(host: Host, *units: str) -> None:
 
 
 def _units_that(host: Host, question: str, yes: str, units: Sequence[str]) -> Sequence[str]:
-    said = host.run(["systemctl", question, *units], check=False, seconds=SECONDS).stdout.split()
-    return [unit for unit, state in zip(units, said, strict=False) if state == yes]
+    # Its status says no as soon as one is not; what it says, one word a unit, is what counts.
+    answer = host.run(["systemctl", question, *units], check=False, seconds=SECONDS)
+    said = answer.stdout.split()
+    if len(said) != len(units):
+        raise ServiceError(
+            f"systemctl {question} did not tell of {', '.join(units)}: {answer.stderr.strip()}",
+            hint="systemctl status says how systemd is",
+        )
+    return [unit for unit, state in zip(units, said, strict=True) if state == yes]
 
 
 def _control(host: Host, database: Database, *command: str) -> None:
