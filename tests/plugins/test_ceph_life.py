@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -32,6 +33,7 @@ class Cluster:
     filesystems: list[str] = field(default_factory=list)
     managers: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
+    lock: Any = field(default_factory=threading.RLock)
 
     @property
     def quorum(self):
@@ -151,7 +153,8 @@ class Debian:
         said, refused = [], []
         for line in call.stdin.splitlines():
             try:
-                answer = self.cluster.do(shlex.split(line))
+                with self.cluster.lock:
+                    answer = self.cluster.do(shlex.split(line))
             except ValueError as error:
                 refused.append(f"Error {error}")
             else:
