@@ -27,7 +27,7 @@ def installed(tmp_path_factory):
 
 def _python(*arguments, path=None, **more):
     environment = {**os.environ, "PYTHONPATH": str(path)} if path else None
-    ended = subprocess.run(  # noqa: S603 - our own Python
+    ended = subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, check=False, env=environment, **more
     )
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]

@@ -14,8 +14,11 @@ from mcloud.session.code import normalised
 from mcloud.session.guesses import Tries
 from mcloud.session.joiner import Joiner, Peer
 from mcloud.session.protocol import Farewell
-from mcloud.session.transport import ConnectionLost, dial
+from mcloud.session.transport import Connection, ConnectionLost, dial
 from mcloud.state import State
+
+LAST_WORDS = 10.0
+"""Seconds to try to tell the initiator that this machine is in, where it may have missed that."""
 
 
 @dataclass
@@ -62,16 +65,15 @@ class Attending:
         Raises RunFailed if this machine's own steps failed, ConnectionLost if the initiator was
         away for longer than the patience, McloudError if it gave up.
         """
+        farewell: Farewell | None = None
         try:
-            while True:
-                connection = self.joiner.come_back(
-                    peer,
-                    patience=self.patience if patience is None else patience,
-                    report=self._waiting_for(peer.name),
-                )
+            while farewell is None:
+                connection = self._come_back(peer, work, self.patience if patience is None else patience)
+                if connection is None:
+                    farewell = Farewell(mood="done")
+                    break
                 try:
                     farewell = self.joiner.converse(connection, work)
-                    break
                 except ConnectionLost as lost:
                     self.notice(f"{peer.name} is away: {lost}; waiting for it")
         finally:
@@ -85,6 +87,20 @@ class Attending:
                 hint="when it goes on, type the same command here again; or take back with `mcloud undo`",
             )
         return farewell
+
+    def _come_back(self, peer: Peer, work: Joining, patience: float) -> Connection | None:
+        """Dial the initiator; None if it is gone and nothing is left to be said but our goodbye."""
+        is_in = bool(work.cloud)
+        try:
+            return self.joiner.come_back(
+                peer,
+                patience=min(patience, LAST_WORDS) if is_in else patience,
+                report=self._waiting_for(peer.name),
+            )
+        except ConnectionLost:
+            if not is_in:
+                raise
+            return None
 
     def _waiting_for(self, whom: str) -> Callable[[str], None]:
         return lambda reason: self.notice(f"waiting for {whom}: {reason}")

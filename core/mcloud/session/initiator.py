@@ -22,6 +22,7 @@ from mcloud.session.limits import source_of
 from mcloud.session.listener import Listener
 from mcloud.session.lobby import Guest, Lobby, hello_name
 from mcloud.session.protocol import (
+    GOODBYE,
     VERSION,
     Failed,
     Farewell,
@@ -163,7 +164,7 @@ class Initiator:
                 self.follow(guest, message)
             case Farewell():
                 self._hear_farewell(guest, message)
-                connection.close()
+                connection.close(GOODBYE)
                 raise ConnectionLost(f"{guest.name} left", reason=message.reason or "it said goodbye")
         self.lobby.note()
 

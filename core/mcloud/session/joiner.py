@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, Protocol
 
 from pydantic import SecretStr
 
@@ -19,6 +18,7 @@ from mcloud.session.binding import binding_of
 from mcloud.session.certificates import Credentials, fingerprint, vetted
 from mcloud.session.guesses import Tries
 from mcloud.session.protocol import (
+    GOODBYE,
     VERSION,
     Admission,
     Farewell,
@@ -28,7 +28,6 @@ from mcloud.session.protocol import (
     Message,
     Mood,
     Outlook,
-    OutlookLine,
     Proposal,
     Refusal,
     Token,
@@ -37,6 +36,7 @@ from mcloud.session.protocol import (
     refuse_other_version,
 )
 from mcloud.session.transport import Connection, ConnectionLost, dial
+from mcloud.session.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +52,6 @@ class Peer:
     def fingerprint(self) -> str:
         """SHA-256 of its certificate, hex."""
         return fingerprint(self.certificate)
-
-
-class Work(Protocol):
-    """What a joiner does with what it is told; see `joining.py`."""
-
-    @property
-    def run(self) -> str:
-        """The run it is in the middle of, empty if none."""
-        ...
-
-    def propose(self, proposal: Proposal) -> tuple[tuple[OutlookLine, ...], str]:
-        """Make one's own plan; return it and its digest. Raises McloudError for what cannot be accepted."""
-        ...
-
-    def admit(self, digest: str) -> None:
-        """Accept the digest that a person confirmed; the journal begins. Raises ProtocolError for another."""
-        ...
-
-    def go(self, go: Go) -> None:
-        """Begin a stage, or say again what came of it."""
-        ...
-
-    def token(self, plugin: str, value: str) -> None:
-        """Take a join token."""
-        ...
-
-    def close(self, cloud: Mapping[str, Any]) -> None:
-        """Keep the cloud's record: the run is complete."""
-        ...
 
 
 @dataclass
@@ -185,7 +156,7 @@ class Joiner:
                     said = self.enter(connection, work)
                 if said.mood == "done":
                     work.close(said.cloud or {})
-                self.part(connection, said.mood)
+                heard = self.part(connection, said.mood)
             except ConnectionLost:
                 raise
             except McloudError as error:
@@ -193,7 +164,9 @@ class Joiner:
                 raise
             finally:
                 self.connection = None
-            return said
+        if said.mood == "done" and not heard:
+            raise ConnectionLost("it did not hear that this machine is in", reason="not heard")
+        return said
 
     def introduce(self, connection: Connection, work: Work) -> None:
         """Say who we are and what we bring."""
@@ -238,9 +211,13 @@ class Joiner:
             return False
         return True
 
-    def part(self, connection: Connection, mood: Mood, reason: str = "") -> None:
-        """Say goodbye; the connection may be gone already."""
+    def part(self, connection: Connection, mood: Mood, reason: str = "") -> bool:
+        """Say goodbye; return whether it was heard: the initiator ends the connection with its own then."""
         try:
             connection.send(encode(Farewell(mood=mood, reason=reason[:4000])))
-        except (ConnectionLost, ProtocolError):
-            return
+            while True:
+                connection.receive(timeout=5)
+        except ConnectionLost as lost:
+            return lost.reason == GOODBYE
+        except ProtocolError:
+            return False

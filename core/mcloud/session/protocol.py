@@ -14,6 +14,9 @@ from mcloud.watch import Happening
 VERSION = 1
 PORT = 9442
 
+GOODBYE = "goodbye"
+"""The reason with which the initiator closes a connection whose farewell it heard."""
+
 Mood = Literal["done", "planned", "failed", "aborted"]
 Part = Literal["enter", "adapt"]
 """The stages in which a joiner has a part."""

@@ -70,19 +70,21 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
         host: Callable[[str], FakeHost] | None = None,
         survey: Callable[[str], Survey] | None = None,
         on_happening: Callable[[str, Happening], None] | None = None,
+        roster: Sequence[str] = (),
         **ordered: Any,
     ) -> None:
         """Make the machines.
 
         `plugins` by name, or a function of the machine's name; `host` and `survey` are functions of
         the name, too. `on_happening(machine, what)` is told of everything, by the machine that saw
-        it. What else is given goes into the `Order`: services, settings, node_settings, secrets,
-        others, patience, ...
+        it. `roster` names those that the initiator's file knows; empty: all. What else is given goes
+        into the `Order`: services, settings, node_settings, secrets, others, patience, ...
         """
         self._plugins = plugins if callable(plugins) else lambda _name: plugins
         self._survey = survey or (lambda _name: Survey())
         self._on_happening = on_happening or (lambda _machine, _what: None)
         self._ordered = ordered
+        self._roster = roster
         self._cuts: set[str] = set()
         self._powers: dict[str, Power] = {}
         self.machines: dict[str, Machine] = {}
@@ -203,7 +205,7 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
         return Order(
             command="init",
             cloud="test",
-            machines={machine.name: machine.address for machine in self.machines.values()},
+            machines={name: self[name].address for name in self._roster or self.machines},
             discovery=(ANNOUNCER,),
             code=SecretStr(CODE),
             port=0,
