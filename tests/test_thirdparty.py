@@ -1,4 +1,4 @@
-"""A distribution from outside: built, installed aside, found by its entry point, put through its own tests."""
+"""A distribution from outside: built, installed aside, found by its entry point, put through our kit."""
 
 import json
 import os

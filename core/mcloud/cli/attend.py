@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from mcloud.attending import Attending, resumed
+from mcloud.attending import Attending, completed, resumed
 from mcloud.cli.common import refuse_second_cloud
 from mcloud.cli.screen import Screen
 from mcloud.cli.stopping import stoppable
@@ -15,6 +15,11 @@ from mcloud.joining import Joining
 from mcloud.journal import Journal
 from mcloud.model import Beacon, Search
 from mcloud.session.joiner import Joiner, Peer
+from mcloud.session.protocol import Farewell
+from mcloud.session.transport import ConnectionLost
+
+AGAIN = 3.0
+"""Seconds to look whether the initiator still waits to hear that this machine is in."""
 
 
 def attend(
@@ -48,18 +53,28 @@ def attend(
         patience=patience,
     )
     going_on = resumed(here.state, here.known) if purpose == "run" else None
-    if going_on is None and purpose == "run":
+    over = completed(here.state, here.known) if going_on is None and purpose == "run" else None
+    if going_on is None and over is None and purpose == "run":
         refuse_second_cloud(here)
     with stoppable(screen):
-        journal, peer = going_on or (None, attending.meet())
+        journal, peer = going_on or over or (None, attending.meet())
         work = _work(screen, here, joiner, peer, command, journal, given)
         with screen.running():
-            farewell = attending.stay(peer, work)
+            farewell = _again(here, attending, peer, work) if over else attending.stay(peer, work)
     if farewell.mood == "done":
         name = work.cloud.get("name")
         screen.say(f"This machine is part of cloud {name}.", "bold green", type="joined", cloud=name)
     elif farewell.mood == "planned":
         screen.say(f"The plan is shown on {peer.name}; nothing was changed.", type="planned")
+
+
+def _again(here: Here, attending: Attending, peer: Peer, work: Joining) -> Farewell:
+    """Tell the initiator, if it still waits to hear it, that this machine is in its cloud already."""
+    try:
+        return attending.stay(peer, work, patience=AGAIN)
+    except ConnectionLost:
+        refuse_second_cloud(here)
+        raise
 
 
 def _work(
