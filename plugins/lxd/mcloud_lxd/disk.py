@@ -1,10 +1,16 @@
 """A machine's disk for the pool `local`: made ready before LXD takes it, freed of labels afterwards."""
 
 import json
+import time
 from collections.abc import Sequence
 
 from mcloud import DiskChoice, Host, ServiceError
 from mcloud_lxd.choice import LOCAL
+
+LETTING_GO = 20.0
+"""Seconds that a kernel may take to let go of a disk."""
+
+PAUSE = 0.2
 
 
 def prepare(host: Host, disk: DiskChoice, *, ours: bool) -> None:
@@ -48,7 +54,20 @@ def release(host: Host, driver: str, disk: DiskChoice | None) -> None:
     elif driver == "zfs":
         _release_zfs(host, path)
     if found.kind == "block":
-        host.run(["wipefs", "--all", path])
+        _wipe(host, path)
+
+
+def _wipe(host: Host, path: str) -> None:
+    """Remove the labels of a disk that may be in use for a moment yet.
+
+    What a killed container had mounted goes with its mount namespace, some time after its processes.
+    """
+    deadline = time.monotonic() + LETTING_GO
+    while not host.run(["wipefs", "--all", path], check=False).ok:
+        if time.monotonic() > deadline:
+            host.run(["wipefs", "--all", path])
+            return
+        time.sleep(PAUSE)
 
 
 def _release_lvm(host: Host, path: str) -> None:

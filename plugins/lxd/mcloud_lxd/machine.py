@@ -1,5 +1,6 @@
 """LXD on this machine as a service of the system: its units, and how to empty it."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -11,6 +12,11 @@ FOLDER = "/var/lib/lxd"
 
 UNITS = ("lxd.socket", "lxd-containers.service")
 """What starts LXD: on the first call, and at boot if it is clustered or has instances to start."""
+
+ENDING = 20.0
+"""Seconds that killed processes, and what they had mounted, get to be gone."""
+
+PAUSE = 0.1
 
 _LEFT_RUNNING = r"^dnsmasq .*/var/lib/lxd/networks/|^/usr/bin/lxd fork|^qemu-system-\S+ .*/lxd/"
 """Command lines of what LXD's unit leaves running when it stops (`KillMode=process`)."""
@@ -55,24 +61,32 @@ def empty(host: Host, dismantle: Callable[[Host], None]) -> None:
     names = host.list(FOLDER)
     host.run(["rm", "-rf", "--one-file-system", *(f"{FOLDER}/{name}" for name in names)], seconds=120)
     _remove_bridges(host, bridges)
-    host.run(["systemctl", "reset-failed", "lxd.socket", "lxd.service"], check=False)
-    host.run(["systemctl", "start", "lxd.socket"])
+    host.run(["systemctl", "reset-failed", *UNITS, "lxd.service"], check=False)
+    host.run(["systemctl", "start", *UNITS])
 
 
 def _stop(host: Host) -> None:
-    """Stop LXD at once: asked kindly, one without quorum waits a minute and more for its instances.
+    """Stop LXD at once: asked kindly, one without quorum takes the 30 s that its unit allows.
 
-    Not even for its socket, which takes the service with it, before the service is killed.
+    The socket goes last: it takes lxd-containers.service along, which asks a running LXD to stop
+    all instances, and waits ten minutes for that.
     """
-    host.run(["systemctl", "stop", "--no-block", "lxd.socket", "lxd.service"], check=False)
+    host.run(["systemctl", "stop", "--no-block", "lxd.service"])
     host.run(["systemctl", "kill", "--kill-who=main", "--signal=KILL", "lxd.service"], check=False)
-    host.run(["systemctl", "stop", "lxd.socket", "lxd.service"], seconds=90)
+    host.run(["systemctl", "stop", "lxd.service"], seconds=90)
+    host.run(["systemctl", "stop", *UNITS], seconds=90)
 
 
 def _end_processes(host: Host) -> None:
+    """End instances and what serves them; LXD's unit leaves all of that running."""
     monitors = host.run(["pgrep", "-f", _MONITOR], check=False).stdout.split()
     if monitors:
-        host.run(["pkill", "-KILL", "--parent", ",".join(monitors)], check=False)
+        first = host.run(["pgrep", "--parent", ",".join(monitors)], check=False).stdout.split()
+        # The monitor first: it would give the interfaces back to the machine, and call an LXD that is gone.
+        host.run(["kill", "-KILL", *monitors, *first], check=False)
+        for pid in first:
+            wait = ["tail", "--sleep-interval=0.1", f"--pid={pid}", "--follow", "/dev/null"]
+            host.run(wait, check=False, seconds=30)
     # Only in our own namespace: an LXD inside a container of somebody else's is not ours.
     host.run(["pkill", "-KILL", "--ns", "1", "--nslist", "pid", "-f", _LEFT_RUNNING], check=False)
 
