@@ -16,7 +16,7 @@ def step_line(happening: Happening) -> str:
     about = f" for {happening.about}" if happening.about != happening.machine else ""
     took = f" ({happening.seconds:.1f} s)" if happening.seconds >= 0.05 else ""  # noqa: PLR2004 - below it is noise
     text = f": {happening.text}" if happening.text else ""
-    what = happening.what.upper() if happening.what in {"failed", "left"} else happening.what
+    what = {"failed": "FAILED", "left": "is still there"}.get(happening.what, happening.what)
     return f"{happening.machine}  {happening.plugin:6} {happening.step}{about}  {what}{took}{spoken(text)}"
 
 

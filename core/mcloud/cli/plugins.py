@@ -8,7 +8,7 @@ from mcloud.plugins import Plugins
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def plugins(*, as_json: bool) -> None:
     """List all plugins, the broken ones with the reason."""
     found = Plugins.load()

@@ -10,7 +10,8 @@ from mcloud.cli.attend import attend
 from mcloud.cli.common import need_packages, shown, this_machine, with_plugins
 from mcloud.cli.leading import lead
 from mcloud.cli.screen import Screen
-from mcloud.errors import SettingsError, TrustError
+from mcloud.cli.undo import take_back_failed
+from mcloud.errors import McloudError, SettingsError, TrustError
 from mcloud.forms import Preseed, read_file
 from mcloud.here import Here
 from mcloud.order import code_of, order_of, said
@@ -63,10 +64,13 @@ def _follow(screen: Screen, file: str, install: bool, without: tuple[str, ...], 
                 hint=f"it names {', '.join(machine.name for machine in read.machines)}",
             )
         need_packages(here, read.services, screen, may_install=install)
-        if own.name == read.cloud.initiator:
-            _lead(screen, here, read, str(own.address), purpose)
-        else:
-            _attend(screen, here, read, str(own.address), purpose)
+        part = _lead if own.name == read.cloud.initiator else _attend
+        try:
+            part(screen, here, read, str(own.address), purpose)
+        except McloudError:
+            if purpose == "run" and read.cloud.on_failure == "undo":
+                take_back_failed(screen, here, order_of(read, command="preseed").digest)
+            raise
 
 
 def _lead(screen: Screen, here: Here, read: Preseed, address: str, purpose: Purpose) -> None:

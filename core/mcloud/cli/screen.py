@@ -95,7 +95,7 @@ class Screen:
             self.output.fields({**happening.model_dump(), "type": "step"})
         elif happening.what == "failed":
             self.output.line(self._stamped(happening), "bold red")
-        elif self.mode == "plain" and happening.what in TOLD and work:
+        elif happening.what in TOLD and work and not self._running:
             self.output.line(self._stamped(happening))
         else:
             with self.output.lock:

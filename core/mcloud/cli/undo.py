@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from mcloud.attending import ended
 from mcloud.cli.common import agreeable, shown, this_machine
 from mcloud.cli.failing import spoken
 from mcloud.cli.screen import Screen
@@ -16,7 +17,7 @@ from mcloud.journal import Journal
 from mcloud.plan import Plan
 from mcloud.record import record_step, unknown_yet
 from mcloud.undo import Undone, to_undo
-from mcloud.undo import undo as take_back
+from mcloud.undo import undo as undo_run
 
 
 @click.command()
@@ -31,18 +32,35 @@ def undo(screen: Screen, yes: bool) -> None:
     screen.yes = yes
     with this_machine(screen, "undo") as here:
         journal = _latest(here)
-        inputs = Inputs.model_validate(journal.inputs)
-        machine = str(journal.header["machine"])
-        here.plugins.require(inputs.services)
-        plan = plan_for(here.plugins, inputs, machine, record_step(here.state, inputs.run, unknown_yet))
-        if not _confirmed(screen, plan, journal):
+        if not _confirmed(screen, _plan(here, journal), journal):
             raise McloudError("not confirmed; nothing was changed")
-        around = Surroundings(host=here.host, plan=plan, journal=journal)
-        with screen.running():
-            undone = take_back(around, watch=screen.happened)
-        if journal.has("reverted"):
-            here.state.forget(inputs.run)
-        _tell(screen, undone)
+        if take_back(screen, here, journal).left:
+            sys.exit(1)
+
+
+def take_back_failed(screen: Screen, here: Here, digest: str) -> None:
+    """Take back the run of this order that just failed here, as `on_failure: undo` says; if there is one."""
+    entry = here.state.unfinished(lambda path: ended(Journal.open(path, here.known)))
+    if entry is not None and entry.digest == digest:
+        screen.notice("it failed, and the file says on_failure: undo")
+        take_back(screen, here, Journal.open(here.state.journal_path(entry.id), here.known))
+
+
+def take_back(screen: Screen, here: Here, journal: Journal) -> Undone:
+    """Take a run back and show what came of it."""
+    around = Surroundings(host=here.host, plan=_plan(here, journal), journal=journal)
+    undone = undo_run(around, watch=screen.happened)
+    if journal.has("reverted"):
+        here.state.forget(str(journal.header["run"]))
+    _tell(screen, undone)
+    return undone
+
+
+def _plan(here: Here, journal: Journal) -> Plan:
+    inputs = Inputs.model_validate(journal.inputs)
+    here.plugins.require(inputs.services)
+    record = record_step(here.state, inputs.run, unknown_yet)
+    return plan_for(here.plugins, inputs, str(journal.header["machine"]), record)
 
 
 def _latest(here: Here) -> Journal:
@@ -73,5 +91,3 @@ def _tell(screen: Screen, undone: Undone) -> None:
     count = len(undone.taken_back)
     said = f"{count} steps taken back, {len(undone.left)} left"
     screen.say(said, "bold", type="undone", taken_back=count, left=len(undone.left))
-    if undone.left:
-        sys.exit(1)
