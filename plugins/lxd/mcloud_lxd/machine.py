@@ -1,6 +1,5 @@
 """LXD on this machine as a service of the system: its units, and how to empty it."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,11 +11,6 @@ FOLDER = "/var/lib/lxd"
 
 UNITS = ("lxd.socket", "lxd-containers.service")
 """What starts LXD: on the first call, and at boot if it is clustered or has instances to start."""
-
-ENDING = 20.0
-"""Seconds that killed processes, and what they had mounted, get to be gone."""
-
-PAUSE = 0.1
 
 _LEFT_RUNNING = r"^dnsmasq .*/var/lib/lxd/networks/|^/usr/bin/lxd fork|^qemu-system-\S+ .*/lxd/"
 """Command lines of what LXD's unit leaves running when it stops (`KillMode=process`)."""
@@ -120,9 +114,8 @@ def _own_bridges(host: Host) -> list[str]:
 def _remove_bridges(host: Host, names: list[str]) -> None:
     for name in names:
         host.run(["ip", "link", "delete", name], check=False)
-    with suppress(
-        ServiceError
-    ):  # no nft, no Open vSwitch, or none that answers: then there is nothing of ours
+    # No nft, no Open vSwitch, or none that answers: then there is nothing of ours in it.
+    with suppress(ServiceError):
         host.run(["nft", "delete", "table", "inet", "lxd"], check=False, seconds=10)
     with suppress(ServiceError):
         switches = host.run(["ovs-vsctl", "--timeout=5", "list-br"], check=False, seconds=10).stdout.split()
