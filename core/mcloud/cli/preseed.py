@@ -67,9 +67,10 @@ def _follow(screen: Screen, file: str, install: bool, without: tuple[str, ...], 
         part = _lead if own.name == read.cloud.initiator else _attend
         try:
             part(screen, here, read, str(own.address), purpose)
-        except McloudError:
+        except McloudError as error:
             if purpose == "run" and read.cloud.on_failure == "undo":
-                take_back_failed(screen, here, order_of(read, command="preseed").digest)
+                digest = order_of(read, command="preseed").digest
+                error.hint = take_back_failed(screen, here, digest) or error.hint
             raise
 
 

@@ -38,12 +38,16 @@ def undo(screen: Screen, yes: bool) -> None:
             sys.exit(1)
 
 
-def take_back_failed(screen: Screen, here: Here, digest: str) -> None:
-    """Take back the run of this order that just failed here, as `on_failure: undo` says; if there is one."""
+def take_back_failed(screen: Screen, here: Here, digest: str) -> str:
+    """Take back the run of this order that failed here, as `on_failure: undo` says; return a new hint."""
     entry = here.state.unfinished(lambda path: ended(Journal.open(path, here.known)))
-    if entry is not None and entry.digest == digest:
-        screen.notice("it failed, and the file says on_failure: undo")
-        take_back(screen, here, Journal.open(here.state.journal_path(entry.id), here.known))
+    if entry is None or entry.digest != digest:
+        return ""
+    screen.notice("it failed, and the file says on_failure: undo")
+    undone = take_back(screen, here, Journal.open(here.state.journal_path(entry.id), here.known))
+    if undone.left:
+        return "not all was taken back: put that right, then `mcloud undo`"
+    return "all was taken back (on_failure: undo); the same command begins anew"
 
 
 def take_back(screen: Screen, here: Here, journal: Journal) -> Undone:
