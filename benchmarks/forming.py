@@ -16,7 +16,7 @@ import click
 import plain
 import preseed
 from parts import Formed, by_service
-from proof import prove
+from proof import amiss, late, until
 
 from mcloud.errors import McloudError
 from mcloud.lab import Lab
@@ -77,8 +77,8 @@ def fresh_lab(name: str, machines: int, *, keep: bool) -> Iterator[Lab]:
 def form(way: str, lab: Lab, say: Say) -> Formed:
     """Form the cloud in one way, prove it, and say what took how long."""
     formed: Formed = WAYS[way].form(lab)
-    unproven, missed = prove(lab)
-    formed = replace(formed, unproven=unproven, missed=missed)
+    unproven, missed = until(amiss, lab)
+    formed = replace(formed, unproven=unproven, missed=missed, late=until(late, lab)[0])
     say(f"\n{way}: {formed.seconds:.1f} s, on {len(lab.names())} machines with {os.cpu_count()} processors")
     for part in sorted(formed.parts, key=lambda part: part.began):
         share = part.seconds / formed.seconds
@@ -91,6 +91,8 @@ def form(way: str, lab: Lab, say: Say) -> Formed:
     if formed.unproven:
         missed = "; ".join(formed.missed)
         say(f"  after its end, until the proof held {formed.unproven:.2f} s; missing was: {missed}")
+    if formed.late:
+        say(f"  not counted: the last manager stood by {formed.late:.1f} s later")
     return formed
 
 
@@ -111,6 +113,7 @@ def _fields(formed: dict[str, Formed]) -> dict[str, Any]:
             "seconds": round(one.seconds, 3),
             "unproven": round(one.unproven, 3),
             "missed": list(one.missed),
+            "late": round(one.late, 3),
             "services": {name: round(value, 3) for name, value in by_service(one.parts).items()},
             "own": {when: round(seconds, 3) for when, seconds in one.own.items()},
             "parts": [asdict(part) for part in one.parts],

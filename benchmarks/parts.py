@@ -33,6 +33,8 @@ class Formed:
     """Seconds after the end until the proof held."""
     missed: Sequence[str] = ()
     """What the last look before found amiss."""
+    late: float = 0.0
+    """Seconds from then until the last manager stood by; not counted."""
 
     @property
     def seconds(self) -> float:
