@@ -1,7 +1,7 @@
 """What a step is given while it is looked for, run or taken back."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any, TypeVar
@@ -40,6 +40,12 @@ class Board:
         """Return what a step offers; nothing if it has not run."""
         with self._lock:
             return self._offers.get(key, ())
+
+    def of_kind(self, kind: type[K], keys: Sequence[str]) -> Iterator[K]:
+        """Yield what these steps offer of one kind."""
+        for offer in (offer for key in keys for offer in self.of(key)):
+            if isinstance(offer, kind):
+                yield offer
 
 
 @dataclass
@@ -101,12 +107,8 @@ class Context:
         """Return what was offered of a kind this step needs or wants."""
         if kind not in self._step.needs and kind not in self._step.wants and self._doing != "undo":
             raise self._wrong(f"it asks for {kind.__name__}, which it neither needs nor wants")
-        return tuple(
-            offer
-            for key in self._around.plan.makers(kind, self._lane)
-            for offer in self._around.board.of(key)
-            if isinstance(offer, kind)
-        )
+        makers = self._around.plan.makers(kind, self._lane)
+        return tuple(self._around.board.of_kind(kind, makers))
 
     def secret(self, field: str) -> SecretStr | None:
         """Return a secret field of the plugin's settings."""

@@ -29,8 +29,9 @@ hookspec = pluggy.HookspecMarker("mcloud")
 
 
 @hookspec
-def manifest() -> Manifest:  # type: ignore[empty-body]
+def manifest() -> Manifest:
     """Say what this plugin is. At load, on every machine; the one hook all plugins have."""
+    raise NotImplementedError
 
 
 @hookspec
@@ -42,26 +43,27 @@ def inspect(host: Host) -> ServiceState | None:
 
 
 @hookspec
-def preflight(  # type: ignore[empty-body]
-    nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
-) -> Iterable[Check]:
+def preflight(nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]) -> Iterable[Check]:
     """Check the surveys of *all* machines before any change. On the initiator; an error stops the run."""
+    raise NotImplementedError
 
 
 # ---- meet: before there is a cloud ----------------------------------------------------------------------
 
 
 @hookspec
-def announce(beacon: Beacon, settings: Any) -> AbstractContextManager[None]:  # type: ignore[empty-body]
+def announce(beacon: Beacon, settings: Any) -> AbstractContextManager[None]:
     """Make the initiator findable while the context is open. On the initiator; mirror: `discover`."""
+    raise NotImplementedError
 
 
 @hookspec
-def discover(search: Search, settings: Any) -> Iterator[Beacon]:  # type: ignore[empty-body]
+def discover(search: Search, settings: Any) -> Iterator[Beacon]:
     """Yield initiators as they are found, until the search's patience ends. On a joiner; mirror: `announce`.
 
     May yield one initiator again and again; the core shows it once.
     """
+    raise NotImplementedError
 
 
 @hookspec
@@ -77,24 +79,26 @@ def trust(channel: Channel, code: SecretStr, role: Role, binding: bytes) -> None
 
 
 @hookspec
-def bootstrap(  # type: ignore[empty-body]
+def bootstrap(
     node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
 ) -> Iterable[Step]:
     """Found the service on the founder, nothing more. Stage `found`, founder only."""
+    raise NotImplementedError
 
 
 @hookspec
-def issue_token(  # type: ignore[empty-body]
+def issue_token(
     node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
 ) -> Iterable[Step]:
     """Make what joiner `node` needs to join; the last step offers `JoinToken`. Stage `enter`, at the seat.
 
     Once per joiner, when that joiner asks; `ctx.request` is what it sent. Mirror: `join`.
     """
+    raise NotImplementedError
 
 
 @hookspec
-def join(  # type: ignore[empty-body]
+def join(
     node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
 ) -> Iterable[Step]:
     """Do all per-machine work. Stage `enter`, on every machine, the founder too (it has no token).
@@ -102,10 +106,11 @@ def join(  # type: ignore[empty-body]
     Steps that use the token have `needs=(JoinToken,)` and are left out where `node.founder`.
     Mirror: `issue_token`.
     """
+    raise NotImplementedError
 
 
 @hookspec
-def configure(  # type: ignore[empty-body]
+def configure(
     node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
 ) -> Iterable[Step]:
     """Set the cloud up as a whole, when all machines are in. Stage `configure`, at the seat, once.
@@ -113,10 +118,12 @@ def configure(  # type: ignore[empty-body]
     Steps converge: a probe is true only if it is so for all `nodes`. Offers that are cloud-wide
     are made here, with a probe.
     """
+    raise NotImplementedError
 
 
 @hookspec
-def adapt(  # type: ignore[empty-body]
+def adapt(
     node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
 ) -> Iterable[Step]:
     """Bring this machine in line with the cloud as it is now. Stage `adapt`, every machine, new ones too."""
+    raise NotImplementedError

@@ -1,6 +1,7 @@
 """The plugin keeps mcloud's contract, on a fresh machine and on one that greets already."""
 
 import mcloud_hello
+
 from mcloud.testing import FakeFile, FakeHost, PluginContract
 
 
