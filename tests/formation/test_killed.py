@@ -45,7 +45,7 @@ def test_the_lines_are_as_many_as_are_tried(make_cloud):
 @pytest.mark.parametrize(
     ("victim", "line", "moment"), [(*which, moment) for which, moment in zip(LINES, MOMENTS, strict=False)]
 )
-def test_killed_at_any_line(make_cloud, files, deeds, victim, line, moment):  # noqa: PLR0917 - fixtures
+def test_killed_at_any_line(make_cloud, files, deeds, victim, line, moment):
     cloud = make_cloud(2, patience=2.0)
     cloud.kill_at(victim, line, moment)
     outcome = cloud.form()
