@@ -10,6 +10,7 @@ from mcloud.joining import Joining
 from mcloud.journal import Journal
 from mcloud.model import Beacon, Role
 from mcloud.secrets import Secrets
+from mcloud.session.certificates import short
 from mcloud.session.code import normalised
 from mcloud.session.guesses import Tries
 from mcloud.session.joiner import Joiner, Peer
@@ -56,7 +57,8 @@ class Attending:
                 why = str(error)
                 self.notice(f"{error}: {error.hint}" if error.hint else why)
                 continue
-            self.notice(f"{peer.name} and this machine trust each other ({peer.fingerprint[:16]})")
+            mark = short(peer.fingerprint)
+            self.notice(f"{peer.name} and this machine trust each other (fingerprint {mark})")
             return peer
 
     def stay(self, peer: Peer, work: Joining, *, patience: float | None = None) -> Farewell:

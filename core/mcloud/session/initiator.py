@@ -15,7 +15,7 @@ from mcloud.errors import McloudError, ProtocolError
 from mcloud.model import Channel, Role
 from mcloud.plugins import Plugins
 from mcloud.session.binding import binding_of
-from mcloud.session.certificates import Credentials, vetted
+from mcloud.session.certificates import Credentials, short, vetted
 from mcloud.session.due import Phase, due, timely
 from mcloud.session.guesses import GuessBook
 from mcloud.session.limits import source_of
@@ -73,7 +73,7 @@ class Initiator:
         self.agree(connection, self.book, mine=mine, theirs=theirs)
         guest = self.lobby.pin(hello.name, hello.certificate, connection.peer_address)
         self.on_pin(guest)
-        self.listener.noticed(guest, "knows the code")
+        self.listener.noticed(guest, f"knows the code (fingerprint {short(guest.fingerprint)})")
 
     def greet(self, connection: Connection) -> tuple[bytes, bytes, Hello]:
         """Hear the joiner's Hello and answer it; return both as the bytes they were, and theirs."""
