@@ -57,8 +57,10 @@ def undo(around: Surroundings, *, watch: Watch = nobody) -> Undone:
         journal.write("undoing")
     unknown = "it was done by another version of its plugin, which alone knows how to take it back"
     taken, left = list[str](), dict.fromkeys(forgotten(around.plan, journal), unknown)
+    # All of them first: what a step wanted was made before it, and is walked to after it.
+    for key, (_lane, maker) in around.plan.steps.items():
+        around.board.put(key, read_offers(journal.offers(key), maker.offers))
     for key, lane, step in to_undo(around.plan, journal):
-        around.board.put(key, read_offers(journal.offers(key), step.offers))
         reason = _take_back(around, key, lane, step)
         if reason is None:
             journal.write("undone", key)
