@@ -65,7 +65,7 @@ def attend(
         name = work.cloud.get("name")
         screen.say(f"This machine is part of cloud {name}.", "bold green", type="joined", cloud=name)
     elif farewell.mood == "planned":
-        screen.say(f"The plan is shown on {peer.name}; nothing was changed.", type="planned")
+        screen.say(f"Nothing was changed; the plan is shown on {peer.name}.", type="planned")
 
 
 def _again(here: Here, attending: Attending, peer: Peer, work: Joining) -> Farewell:

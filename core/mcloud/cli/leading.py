@@ -46,6 +46,8 @@ def lead(
     )
     with stoppable(screen, lambda: forming.stop(WHY)), screen.running():
         cloud = forming.form()
+    if order.purpose == "plan":
+        screen.say("Nothing was changed; `mcloud preseed FILE` on all carries it out.", type="planned")
     if cloud:
         show_result(screen, here, cloud, forming.checks)
         if fallen := _fallen(forming, cloud):
