@@ -37,4 +37,6 @@ packages:
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	# The lab's machines see the sources read only and would compile them at every start.
+	$(BIN)/python -m compileall -q core plugins
 	touch $@
