@@ -556,3 +556,19 @@ def test_inspect_of_an_lxd_that_does_not_answer():
     assert "does not answer" in plugin.inspect(host).note
     host.files["/var/lib/lxd/cluster.crt"] = FakeFile()
     assert plugin.inspect(host).standing == "clustered"
+
+
+def test_undo_deletes_what_was_made_of_offers_before_it_leaves():
+    with TestWithWhatOthersOffer()._begun() as walk:
+        walk.run()
+        lxd, deleted = walk.hosts["n1"].answer.__self__, []
+        for kind in ("networks", "storage_pools"):
+            real = getattr(lxd, f"delete_{kind}")
+            setattr(
+                lxd,
+                f"delete_{kind}",
+                lambda words, *rest, real=real: deleted.append(words[-1]) or real(words, *rest),
+            )
+        walk.undo()
+        assert deleted[:3] == ["remote", "default", "UPLINK"]
+        assert sorted(deleted[3:]) == ["backups", "images"]

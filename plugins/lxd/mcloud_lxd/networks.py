@@ -51,7 +51,6 @@ def _uplink(offer: NetworkUplink, machines: Sequence[str]) -> Wanted:
         kind="networks",
         name=offer.name,
         type="physical",
-        description="Way out for virtual networks",
         config={key: value for key, value in config.items() if value},
         member_config={name: {"parent": offer.parents[name]} for name in machines},
     )
@@ -62,16 +61,13 @@ def _wanted(machines: Sequence[str], ctx: StepContext) -> Sequence[Wanted]:
     uplinks = [_uplink(offer, machines) for offer in ctx.offers(NetworkUplink)]
     virtual = ctx.offers(VirtualNetworks)
     if not virtual:
-        bridge = Wanted(
-            kind="networks", name=BRIDGE, type="bridge", description="A network of its own on each machine"
-        )
+        bridge = Wanted(kind="networks", name=BRIDGE, type="bridge")
         return [*uplinks, bridge]
     way_out = uplinks[0].name if uplinks else "none"
     network = Wanted(
         kind="networks",
         name=VIRTUAL,
         type=virtual[0].driver,
-        description="One network across all machines",
         config={"network": way_out},
         member_config=None,
     )

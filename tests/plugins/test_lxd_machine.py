@@ -1,0 +1,187 @@
+"""LXD's disk and its emptying, on machines in memory: what is taken apart is ours, and all of it."""
+
+import json
+
+import pytest
+
+from mcloud import DiskChoice, Node, Result, ServiceError
+from mcloud.testing import FakeFile, FakeHost
+from mcloud_lxd import disk
+from mcloud_lxd.client import SNAP_SOCKET, SOCKET, LxdError, call, socket_path
+from mcloud_lxd.cluster import address_of
+from mcloud_lxd.machine import empty, switch_on
+
+GIVEN = DiskChoice(path="/dev/disk/by-id/a", wipe=False)
+YES, NO = Result(0, "", ""), Result(1, "", "no")
+
+
+def host_with(answers, **files):
+    """Return a machine that answers commands by their first words; anything else succeeds silently."""
+
+    def answer(call):
+        line = " ".join(call)
+        return next((said for start, said in answers.items() if line.startswith(start)), "")
+
+    there = {GIVEN.path: FakeFile(kind="block"), **{path: FakeFile() for path in files}}
+    return FakeHost(answer=answer, files=there)
+
+
+def ran(host, *start):
+    return [list(one) for one in host.calls if one[: len(start)] == start]
+
+
+def labels(*types):
+    return json.dumps({"signatures": [{"type": one} for one in types]})
+
+
+def test_a_blank_disk_is_left_alone():
+    host = host_with({"wipefs --json": ""})
+    disk.prepare(host, GIVEN, ours=False)
+    assert not ran(host, "wipefs", "--all")
+
+
+def test_a_disk_with_content_needs_permission():
+    host = host_with({"wipefs --json": labels("gpt", "PMBR")})
+    with pytest.raises(ServiceError, match="holds PMBR, gpt"):
+        disk.prepare(host, GIVEN, ours=False)
+    assert not ran(host, "wipefs", "--all")
+    disk.prepare(host, GIVEN.model_copy(update={"wipe": True}), ours=False)
+    disk.prepare(host, GIVEN, ours=True)
+    assert len(ran(host, "wipefs", "--all", GIVEN.path)) == 2
+
+
+@pytest.mark.parametrize(("kind", "what"), [("file", "no block device"), (None, "not there")])
+def test_what_is_no_disk_is_refused(kind, what):
+    host = host_with({})
+    if kind is None:
+        del host.files[GIVEN.path]
+    else:
+        host.files[GIVEN.path] = FakeFile(kind=kind)
+    with pytest.raises(ServiceError, match=what):
+        disk.prepare(host, GIVEN, ours=False)
+
+
+def test_a_volume_group_is_removed_only_from_our_disk():
+    answers = {
+        "pvs": "  other /dev/sdb\n  local /dev/sda\n",
+        "readlink --canonicalize /dev/disk/by-id/a": "/dev/sda",
+    }
+    ours = host_with({**answers, "readlink --canonicalize /dev/sda": "/dev/sda"})
+    disk.release(ours, "lvm", GIVEN)
+    assert ran(ours, "vgremove") == [["vgremove", "--force", "--force", "--yes", "local"]]
+    assert ran(ours, "pvremove")[0][-1] == "/dev/sda"
+    theirs = host_with({**answers, "readlink --canonicalize /dev/sda": "/dev/nvme0n1"})
+    disk.release(theirs, "lvm", GIVEN)
+    assert not ran(theirs, "vgremove")
+
+
+@pytest.mark.parametrize("device", ["/dev/sda1", "/dev/sda"])
+def test_a_zpool_is_destroyed_only_on_our_disk(device):
+    listed = f"local\t9.5G\n\t{device}\t9.5G\n"
+    links = {
+        "readlink --canonicalize /dev/disk/by-id/a": "/dev/sda",
+        "readlink --canonicalize /dev/sda1": "/dev/sda1",
+    }
+    ours = host_with({"zpool list": listed, **links, "readlink --canonicalize /dev/sda": "/dev/sda"})
+    disk.release(ours, "zfs", GIVEN)
+    assert ran(ours, "zpool", "destroy") == [["zpool", "destroy", "-f", "local"]]
+    theirs = host_with({"zpool list": listed, **links, "readlink --canonicalize /dev/sda": "/dev/sdb"})
+    disk.release(theirs, "zfs", GIVEN)
+    assert not ran(theirs, "zpool", "destroy")
+
+
+def test_a_disk_that_was_pulled_out_is_no_reason_to_stop():
+    host = host_with({})
+    host.files.clear()
+    disk.release(host, "btrfs", GIVEN)
+    assert not host.calls
+
+
+def test_emptying_ends_instances_unmounts_and_removes_only_lxds_own():
+    mounted = iter(["/\n/var/lib/lxd/shmounts\n/var/lib/lxd/storage-pools/local\n/srv\n", "/\n/srv\n"])
+    answers = {
+        "pgrep -f": "70\n",
+        "pgrep --parent 70": "71\n",
+        "ovs-vsctl --timeout=5 list-br": "br-int\nlxdovn1\n",
+    }
+    host = host_with(answers)
+    rest, host.answer = host.answer, lambda call: next(mounted) if call[0] == "findmnt" else rest(call)
+    host.files |= {
+        "/var/lib/lxd/cluster.crt": FakeFile(),
+        "/var/lib/lxd/networks/lxdbr0/dnsmasq.pid": FakeFile(),
+        "/var/lib/lxd/networks/UPLINK/x": FakeFile(),
+        "/sys/class/net/lxdbr0/bridge/x": FakeFile(),
+    }
+    dismantled = []
+    empty(host, dismantled.append)
+    assert ran(host, "kill") == [["kill", "-KILL", "70", "71"]]
+    assert [one[1] for one in ran(host, "umount")] == [
+        "/var/lib/lxd/storage-pools/local",
+        "/var/lib/lxd/shmounts",
+    ]
+    assert dismantled == [host]
+    assert ran(host, "rm")[0][3:] == ["/var/lib/lxd/cluster.crt", "/var/lib/lxd/networks"]
+    assert ran(host, "ip") == [["ip", "link", "delete", "lxdbr0"]]
+    assert [one[-1] for one in ran(host, "ovs-vsctl") if "del-br" in one] == ["lxdovn1"]
+    assert host.calls[-1][:2] == ("systemctl", "start")
+
+
+def test_nothing_is_removed_while_something_is_mounted():
+    host = host_with({"findmnt": "/var/lib/lxd/storage-pools/local\n", "umount": NO})
+    with pytest.raises(ServiceError, match="cannot unmount /var/lib/lxd/storage-pools/local"):
+        empty(host, lambda _host: None)
+    assert not ran(host, "rm")
+
+
+def test_a_snap_is_used_by_its_socket_and_never_emptied_from_outside():
+    host = host_with({})
+    host.files[SNAP_SOCKET] = FakeFile(kind="socket")
+    assert socket_path(host) == SNAP_SOCKET
+    switch_on(host)
+    with pytest.raises(ServiceError, match="snap"):
+        empty(host, lambda _host: None)
+    assert not host.calls
+
+
+def test_units_that_are_on_are_not_switched_on_again():
+    on = host_with({"systemctl show": "UnitFileState=enabled\nActiveState=active\n\n" * 2})
+    switch_on(on)
+    assert not ran(on, "systemctl", "enable")
+    off = host_with(
+        {"systemctl show": "UnitFileState=enabled\nActiveState=active\n\nUnitFileState=disabled\n"}
+    )
+    switch_on(off)
+    assert ran(off, "systemctl", "enable", "--now")
+
+
+def test_an_error_of_lxd_tells_nothing_of_what_was_sent():
+    host = FakeHost(
+        sockets={SOCKET: lambda _request: (400, {"type": "error", "error": "no", "error_code": 400})}
+    )
+    with pytest.raises(LxdError, match=r"PUT /1\.0/cluster: no") as failure:
+        call(host, "PUT", "/1.0/cluster", {"cluster_password": "hush"})
+    assert failure.value.status == 400
+    with pytest.raises(LxdError, match="does not answer") as failure:
+        call(FakeHost(), "PUT", "/1.0/cluster", {"cluster_password": "hush"})
+    assert failure.value.status is None
+    assert failure.value.__cause__ is None
+    assert "hush" not in str(failure.value)
+
+
+def test_an_operation_is_waited_for_and_its_failure_told():
+    def answer(request):
+        if request.method == "POST":
+            return 202, {"type": "async", "operation": "/1.0/operations/7"}
+        assert request.path_url.startswith("/1.0/operations/7/wait?timeout=")
+        return 200, {
+            "type": "sync",
+            "metadata": {"status_code": 400, "status": "Failure", "err": "disk is full"},
+        }
+
+    with pytest.raises(LxdError, match="disk is full"):
+        call(FakeHost(sockets={SOCKET: answer}), "POST", "/1.0/networks", {})
+
+
+def test_addresses_of_both_families():
+    assert address_of(Node(name="n1", addresses=("10.0.0.1",))) == "10.0.0.1:8443"
+    assert address_of(Node(name="n1", addresses=("fd00::1",))) == "[fd00::1]:8443"
