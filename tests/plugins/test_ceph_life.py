@@ -223,6 +223,9 @@ class Debian:
             return "ceph version 16.2.15 (618f) pacific (stable)\n"
         name, keyring = call[call.index("--id") + 1], self.read(call[call.index("--keyring") + 1])
         keys = dict(re.findall(r"\[(\S+)\]\n\tkey = (\S+)", keyring))
+        if not self.cluster.monitors:
+            # None has been started: what was made before is void, keys included.
+            self.cluster.keys.clear()
         assert self.cluster.keys.get("mon.", keys["mon."]) == keys["mon."], "a monitor with a key of its own"
         self.cluster.keys |= keys
         self.files[f"{STATE}/mon/ceph-{name}/store.db"] = FakeFile()

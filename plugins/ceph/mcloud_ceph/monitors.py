@@ -26,6 +26,10 @@ from mcloud_ceph.replication import replication
 from mcloud_ceph.settings import CephNode, CephSettings
 from mcloud_ceph.timing import FORMING, PROBE_TIMEOUT, USUAL_PROBE_TIMEOUT
 
+_MAP = f"{STATE}/mcloud.monmap"
+_KEYS = f"{STATE}/mcloud.keyring"
+"""What a new monitor is made from; both are removed when it is made, or taken back."""
+
 
 def found(
     node: Node, nodes: Sequence[Node], settings: CephSettings, node_settings: Mapping[str, CephNode]
@@ -133,30 +137,25 @@ def _make_first(host: Host, node: Node, nodes: Sequence[Node], settings: CephSet
     host.write(ADMIN_KEYRING, admin, mode=0o600)
     daemons.write_key(host, "mgr", node, manager)
     addresses = monitor_addresses(public_address(node, settings))
-    monmap = f"{STATE}/mcloud.monmap"
-    host.run(["monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", node.name, addresses, monmap])
-    _make_store(host, node, monmap=monmap, keys="".join(keys))
+    host.run(["monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", node.name, addresses, _MAP])
+    _make_store(host, node, keys="".join(keys))
 
 
 def _make_next(host: Host, node: Node, *, key: SecretStr | None) -> None:
     """Make the store of a further monitor, which copies the rest from the others."""
     if key is None:
         raise ServiceError(f"the token for {node.name} holds no key for a monitor")
-    monmap = f"{STATE}/mcloud.monmap"
-    host.run(["ceph", "--connect-timeout", "20", "mon", "getmap", "--out-file", monmap], seconds=30)
-    _make_store(host, node, monmap=monmap, keys=keyring("mon.", key.get_secret_value(), {"mon": "allow *"}))
+    host.run(["ceph", "--connect-timeout", "20", "mon", "getmap", "--out-file", _MAP], seconds=30)
+    _make_store(host, node, keys=keyring("mon.", key.get_secret_value(), {"mon": "allow *"}))
 
 
-def _make_store(host: Host, node: Node, *, monmap: str, keys: str) -> None:
-    secret = f"{STATE}/mcloud.keyring"
+def _make_store(host: Host, node: Node, *, keys: str) -> None:
     host.run(["rm", "--recursive", "--force", _store(node)])
-    try:
-        host.write(secret, keys, mode=0o600, owner="ceph:ceph")
-        files = ["--monmap", monmap, "--keyring", secret]
-        host.run(["ceph-mon", "--mkfs", "--id", node.name, *files, "--setuser", "ceph", "--setgroup", "ceph"])
-    finally:
-        host.write(secret, None)
-        host.write(monmap, None)
+    host.write(_KEYS, keys, mode=0o600, owner="ceph:ceph")
+    files = ["--monmap", _MAP, "--keyring", _KEYS]
+    host.run(["ceph-mon", "--mkfs", "--id", node.name, *files, "--setuser", "ceph", "--setgroup", "ceph"])
+    host.write(_KEYS, None)
+    host.write(_MAP, None)
     host.write(f"{_store(node)}/done", "", owner="ceph:ceph")
 
 
@@ -170,6 +169,8 @@ def _remove(node: Node, ctx: StepContext) -> None:
     units.stop(host, _unit(node))
     units.take_from(host, _unit(node), until_boot=True)
     host.run(["rm", "--recursive", "--force", _store(node)])
+    for path in (_KEYS, _MAP):
+        host.write(path, None)
 
 
 def _leave(ctx: StepContext, node: Node) -> None:

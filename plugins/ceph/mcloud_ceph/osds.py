@@ -30,17 +30,16 @@ def make(node: Node, disk: DiskChoice) -> Step:
 
 
 def _run(node: Node, disk: DiskChoice, ctx: StepContext) -> None:
-    """Claim the disk, make the OSD on it, start it."""
+    """Claim the disk and make the OSD on it; it is started with the others of its machine."""
     host, ticket = ctx.host, _ticket(node, disk, ctx)
     ctx.keep("uuid", ticket.uuid)
     folder = f"{OSDS}/ceph-{ticket.number}"
     if host.stat(f"{folder}/ready") is None:
         _clear(node, disk, host, uuid=ticket.uuid)
         _make_store(host, ticket, folder=folder, path=lasting_path(node, disk))
-    unit = _unit(ticket.number)
     # At boot the disk is root's again, and may appear later than the unit is started.
-    units.add_to(host, unit, {"ExecStartPre": f"+/bin/sh -c '{_OWN.replace('BLOCK', f'{folder}/block')}'"})
-    units.start(host, unit)
+    own = _OWN.replace("BLOCK", f"{folder}/block")
+    units.add_to(host, _unit(ticket.number), {"ExecStartPre": f"+/bin/sh -c '{own}'"})
 
 
 def _ticket(node: Node, disk: DiskChoice, ctx: StepContext) -> tokens.OsdTicket:
@@ -85,13 +84,12 @@ def _make_store(host: Host, ticket: tokens.OsdTicket, *, folder: str, path: str)
 
 def _probe(node: Node, disk: DiskChoice, ctx: StepContext) -> tuple[()] | None:
     number = _number_of(node, disk, ctx.host)
-    there = (
+    made = (
         number is not None
         and ctx.host.stat(f"{OSDS}/ceph-{number}/ready") is not None
-        # Whether it runs is for `osds-up` to see, which waits, and knows an OSD's last words.
-        and units.is_enabled(ctx.host, _unit(number))
+        and units.is_changed(ctx.host, _unit(number))
     )
-    return () if there else None
+    return () if made else None
 
 
 def _undo(disk: DiskChoice, ctx: StepContext) -> None:
@@ -126,26 +124,28 @@ def _forget(number: str) -> list[client.Command]:
 
 
 def up(node: Node, chosen: Sequence[DiskChoice]) -> Step:
-    """Return the step that waits until all OSDs of a machine take part, and names those that do not."""
+    """Return the step that starts all OSDs of a machine side by side, and names those that do not come up."""
 
-    def states(ctx: StepContext) -> Mapping[str, str]:
-        """Return what each disk's OSD says of itself; "" while it says nothing."""
-        numbers = {disk.path: _number_of(node, disk, ctx.host) for disk in chosen}
-        return {path: _state(ctx.host, number) if number else "" for path, number in numbers.items()}
-
-    def failures(ctx: StepContext) -> Sequence[str]:
+    def numbers(ctx: StepContext) -> Mapping[str, str]:
+        """Return the number of the OSD on each disk that has one."""
         found = {disk.path: _number_of(node, disk, ctx.host) for disk in chosen}
-        words = {path: units.failure(ctx.host, _unit(number)) for path, number in found.items() if number}
-        return [f"osd.{found[path]} on {path}: {said}" for path, said in words.items() if said]
+        return {path: number for path, number in found.items() if number is not None}
 
     def ended(ctx: StepContext) -> Sequence[str] | None:
-        """Return the failures once each OSD has come up or failed."""
-        waiting = [path for path, state in states(ctx).items() if state != _UP]
-        failed = failures(ctx) if waiting else []
-        return failed if len(failed) == len(waiting) else None
+        """Return the failures, once each OSD has come up or failed."""
+        down = {path: number for path, number in numbers(ctx).items() if _state(ctx.host, number) != _UP}
+        said = {path: units.failure(ctx.host, _unit(number)) for path, number in down.items()}
+        failed = [f"osd.{down[path]} on {path}: {words}" for path, words in said.items() if words]
+        return failed if len(failed) == len(down) else None
 
     def run(ctx: StepContext) -> None:
-        failed = ctx.wait(lambda: ended(ctx), what="all OSDs to come up", progress=lambda: states(ctx))
+        found = numbers(ctx)
+        units.start(ctx.host, *(_unit(number) for number in found.values()))
+        failed = ctx.wait(
+            lambda: ended(ctx),
+            what="all OSDs to come up",
+            progress=lambda: [_state(ctx.host, number) for number in found.values()],
+        )
         if failed:
             raise ServiceError(
                 f"{len(failed)} of {len(chosen)} OSDs of {node.name} do not start: {'; '.join(failed)}",
@@ -153,13 +153,16 @@ def up(node: Node, chosen: Sequence[DiskChoice]) -> Step:
             )
 
     def probe(ctx: StepContext) -> tuple[()] | None:
-        return () if set(states(ctx).values()) == {_UP} else None
+        found = numbers(ctx).values()
+        there = len(found) == len(chosen) and all(
+            units.runs(ctx.host, _unit(number)) and _state(ctx.host, number) == _UP for number in found
+        )
+        return () if there else None
 
     def undo(ctx: StepContext) -> None:
         # All at once: each takes five seconds to end where no monitor answers any more.
-        numbers = [number for disk in chosen if (number := _number_of(node, disk, ctx.host))]
-        if numbers:
-            units.stop(ctx.host, *(_unit(number) for number in numbers))
+        if found := numbers(ctx):
+            units.stop(ctx.host, *(_unit(number) for number in found.values()))
 
     return Step(name="osds-up", run=run, probe=probe, undo=undo)
 

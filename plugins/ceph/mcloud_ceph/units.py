@@ -7,28 +7,17 @@ from mcloud import CommandError, Host
 DROP_IN = "mcloud.conf"
 
 
-def start(host: Host, unit: str) -> None:
-    """Start a unit now and at every boot, also after it failed too often (StartLimitBurst is 3 in 30 min)."""
-    host.run(["systemctl", "reset-failed", unit], check=False)
-    host.run(["systemctl", "enable", "--now", "--quiet", unit], seconds=120)
+def start(host: Host, *units: str) -> None:
+    """Start units now and at every boot, also after they failed too often (StartLimitBurst)."""
+    host.run(["systemctl", "reset-failed", *units], check=False)
+    host.run(["systemctl", "enable", "--now", "--quiet", *units], seconds=120)
 
 
 def runs(host: Host, unit: str) -> bool:
     """Say whether a unit is running and will be after a reboot."""
-    return _shown(host, unit) == ("active", "enabled")
-
-
-def is_enabled(host: Host, unit: str) -> bool:
-    """Say whether a unit is started at boot, whatever became of its last start."""
-    return _shown(host, unit)[1] == "enabled"
-
-
-def _shown(host: Host, unit: str) -> tuple[str, str]:
-    """Return a unit's state now, and what is to become of it at boot."""
     properties = ["--property=ActiveState,UnitFileState", unit]
-    lines = host.run(["systemctl", "show", *properties]).stdout.splitlines()
-    found = dict(line.split("=", 1) for line in lines if "=" in line)
-    return found.get("ActiveState", ""), found.get("UnitFileState", "")
+    shown = host.run(["systemctl", "show", *properties]).stdout.split()
+    return set(shown) == {"ActiveState=active", "UnitFileState=enabled"}
 
 
 def failure(host: Host, unit: str) -> str | None:
