@@ -56,4 +56,4 @@ def test_a_wrong_code_is_refused_and_the_session_goes_on(lab):
     second.run(["sh", "-c", "cat > /root/mcloud.code"], input=right)
     good = begin(second)
     assert (first.wait(timeout=120), good.wait(timeout=120)) == (0, 0), clouds.logs(lab)
-    assert "wrong code from 10.10.0.12" in lab.machine("n1").run(["cat", LOG]).stdout
+    assert "10.10.0.12 gave a wrong code" in lab.machine("n1").run(["cat", LOG]).stdout
