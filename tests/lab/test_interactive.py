@@ -125,7 +125,7 @@ def test_ctrl_c_on_a_joiner_is_told_to_the_initiator_who_waits_for_it(clean):
 def test_ctrl_c_on_the_initiator_in_the_middle_of_a_run_and_the_same_commands_go_on(clean):
     initiator, second, third = met(clean)
     initiator.type("y")
-    initiator.expect("cluster")
+    initiator.expect("steps done")
     initiator.interrupt()
     assert initiator.end() == STOPPED
     assert [second.end(), third.end()] == [1, 1]
