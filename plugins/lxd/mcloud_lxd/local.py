@@ -114,12 +114,22 @@ def _leave_pool(name: str, local: Local, ctx: StepContext) -> None:
 
 
 def _make_volumes(name: str, ctx: StepContext) -> None:
-    there = _volumes(ctx.host, name)
+    """Make the volumes and have LXD use them, as soon as the others take our word for it.
+
+    While another machine joins, a member may not know our certificate yet and refuse to be told of
+    the change ("Cluster notification isn't using trusted server certificate").
+    """
+    ctx.wait(lambda: _with_volumes(ctx.host, name), what=f"LXD on {name} to take its volumes", patience=30)
+
+
+def _with_volumes(host: Host, name: str) -> bool:
+    there = _volumes(host, name)
     for volume in VOLUMES.values():
         if volume not in there:
             path = f"/1.0/storage-pools/{LOCAL}/volumes/custom?target={name}"
-            call(ctx.host, "POST", path, {"name": volume, "content_type": "filesystem"})
-    set_config(ctx.host, {key: f"{LOCAL}/{volume}" for key, volume in VOLUMES.items()}, member=name)
+            call(host, "POST", path, {"name": volume, "content_type": "filesystem"})
+    set_config(host, {key: f"{LOCAL}/{volume}" for key, volume in VOLUMES.items()}, member=name)
+    return True
 
 
 def _see_volumes(name: str, ctx: StepContext) -> Sequence[Offer] | None:
