@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from mcloud.context import Context, Surroundings
 from mcloud.errors import McloudError, PluginError
 from mcloud.offers import Offer
-from mcloud.plan import STAGES, Lane
+from mcloud.plan import STAGES, Lane, Stage
 from mcloud.steps import Step
 
 
@@ -29,7 +29,7 @@ def preview(around: Surroundings) -> Mapping[str, bool]:
     both count as to do, as do tokens and a probe that fails.
     """
     plan, to_do, behind = around.plan, dict[str, bool](), set[str]()
-    stages = [stage for stage in STAGES if any(plan.stage(stage))]
+    stages: list[Stage] = [stage for stage in STAGES if any(plan.stage(stage))]
     for key in (key for stage in stages for key in TopologicalSorter(plan.graph(stage)).static_order()):
         lane, step = plan.steps[key]
         makers = {maker for kind in (*step.needs, *step.wants) for maker in plan.makers(kind, lane)}

@@ -203,7 +203,7 @@ class State:
 def _checked(run: str) -> str:
     """Return a run's id; it may come from another machine and becomes a file's name."""
     if not _RUN.fullmatch(run):
-        raise McloudError(f"{run[:64]!r} is not the id of a run", hint="the ids are the names in runs/ below it")
+        raise McloudError(f"{run[:64]!r} is not the id of a run", hint="runs/ there has one file for each")
     return run
 
 
