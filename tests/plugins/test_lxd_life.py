@@ -57,7 +57,7 @@ class Lxd:
     extensions: tuple[str, ...] = ()
     clustered: str = ""
     changing: int = 0
-    """How many more looks see it busy with its join."""
+    """How many more looks see it busy with a join of an earlier try; members see each other's always."""
     cluster: Cluster = field(default_factory=Cluster)
     own: dict[str, str] = field(default_factory=dict)
     volumes: set[str] = field(default_factory=set)
@@ -117,7 +117,7 @@ class Lxd:
         ]
         self.changing = max(0, self.changing - 1)
         joining = [{"class": "task", "id": "1", "metadata": None, "resources": {"cluster": None}}]
-        return {"running": tokens + joining * (self.changing > 0)}
+        return {"running": tokens + joining * (self.changing > 0 or bool(self.clustered))}
 
     def delete_operations(self, words, _body, _target):
         del self.cluster.tokens[words[0]]
@@ -152,7 +152,7 @@ class Lxd:
             self.take_disk(own.get(pool["name"], {}))
             pool["locations"].append(body["server_name"])
         del seat.cluster.tokens[token]
-        self.cluster, self.changing = seat.cluster, 2
+        self.cluster = seat.cluster
 
     def take_disk(self, config):
         if "source" in config and self.disk:
@@ -572,3 +572,12 @@ def test_undo_deletes_what_was_made_of_offers_before_it_leaves():
         walk.undo()
         assert deleted[:3] == ["remote", "default", "UPLINK"]
         assert sorted(deleted[3:]) == ["backups", "images"]
+
+
+def test_a_join_that_an_earlier_try_began_is_waited_for():
+    with TestWithDisks()._begun() as walk:
+        lxd = walk.hosts["n2"].answer.__self__
+        lxd.changing = 3
+        walk.run()
+        assert lxd.changing == 0
+        assert lxd.clustered == "n2"

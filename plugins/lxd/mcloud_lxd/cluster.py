@@ -112,7 +112,6 @@ def _join(node: Node, local: Local | None, ctx: StepContext) -> None:
         invitation=invitation,
         pools={LOCAL: member_part(node.name, local)} if local is not None else {},
     )
-    await_rest(ctx)
 
 
 def _is_in_already(ctx: StepContext, name: str) -> bool:

@@ -33,16 +33,20 @@ def membership(host: Host, *, seconds: float = 10) -> str:
 
 
 def is_settled_as(host: Host, name: str) -> bool:
-    """Whether this machine is in a cluster under `name`, the cluster knows it, and LXD is done with that.
+    """Whether this machine is in a cluster under `name`, and the cluster knows it.
 
-    LXD calls itself a member about a second before its join has ended, well or badly.
+    LXD calls itself a member about a second before its join has ended, well or badly; only then
+    can it be asked what the cluster knows.
     """
-    return membership(host) == name and not is_changing(host) and is_member(host, name)
+    return membership(host) == name and is_member(host, name)
 
 
-def is_changing(host: Host) -> bool:
-    """Whether LXD is founding, joining or leaving a cluster just now."""
-    return any(
+def is_at_rest(host: Host) -> bool:
+    """Whether LXD is not founding or joining a cluster just now.
+
+    A member is: it lists the operations of all members, which say nothing of it.
+    """
+    return bool(membership(host)) or not any(
         operation["class"] == "task" and "cluster" in (operation.get("resources") or {})
         for operation in _running(host)
     )

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from mcloud import Node, Offer, ServiceError, Step, StepContext
 from mcloud_lxd.client import Server, server
-from mcloud_lxd.cluster_client import is_changing, is_member, membership
+from mcloud_lxd.cluster_client import is_at_rest, is_member, membership
 from mcloud_lxd.machine import switch_on
 
 PATIENCE = 45.0
@@ -46,7 +46,7 @@ def await_lxd(ctx: StepContext) -> Server:
 def await_rest(ctx: StepContext) -> None:
     """Wait until LXD has ended the founding or joining of an earlier try."""
     ctx.wait(
-        lambda: None if is_changing(ctx.host) else True,
+        lambda: is_at_rest(ctx.host) or None,
         what=f"LXD on {ctx.host.name} to end what it began",
         patience=LONGEST_JOIN,
     )
