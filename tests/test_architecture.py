@@ -81,6 +81,13 @@ def _importing(package):
     return [_name(path) for path in _sources() if pattern.search(path.read_text())]
 
 
+def test_plugins_import_nothing_of_mcloud_but_its_public_api():
+    deeper = re.compile(r"^\s*(from|import) mcloud\.", re.MULTILINE)
+    assert [
+        _name(path) for path in _sources() if "plugins" in path.parts and deeper.search(path.read_text())
+    ] == []
+
+
 def test_one_module_alone_calls_pluggy():
     # The public API and the specifications only take their markers from it.
     assert _importing("pluggy") == [

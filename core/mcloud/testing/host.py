@@ -111,10 +111,10 @@ class FakeHost:
         """Return a text file's content, as `Host.read` says."""
         self.use(f"read {path}")
         file = self.files.get(_absolute(path))
+        if (file is not None and file.kind == "folder") or (file is None and self._names(path)):
+            raise ServiceError(f"cannot read {path}: Is a directory")
         if file is None:
             return None
-        if file.kind == "folder":
-            raise ServiceError(f"cannot read {path}: Is a directory")
         try:
             return file.content.decode()
         except UnicodeDecodeError:
@@ -143,7 +143,7 @@ class FakeHost:
         """Return what is at a path, as `Host.stat` says; folders are where files are in them."""
         self.use(f"stat {path}")
         file = self.files.get(_absolute(path))
-        if file is None and self.list(path):
+        if file is None and self._names(path):
             file = FakeFile(kind="folder", mode=0o755)
         if file is None:
             return None
@@ -153,10 +153,7 @@ class FakeHost:
     def list(self, path: str) -> Sequence[str]:
         """Return the sorted names in a folder, as `Host.list` says."""
         self.use(f"list {path}")
-        prefix = _absolute(path).rstrip("/") + "/"
-        with self._lock:
-            inside = [name.removeprefix(prefix) for name in self.files if name.startswith(prefix)]
-        return sorted({name.partition("/")[0] for name in inside})
+        return self._names(path)
 
     def http(self, socket_path: str) -> requests.Session:
         """Return a session that the answer function of this socket answers."""
@@ -172,6 +169,12 @@ class FakeHost:
         if self.off:
             raise PowerLost
         self.before(what)
+
+    def _names(self, path: str) -> Sequence[str]:
+        prefix = _absolute(path).rstrip("/") + "/"
+        with self._lock:
+            inside = [name.removeprefix(prefix) for name in self.files if name.startswith(prefix)]
+        return sorted({name.partition("/")[0] for name in inside})
 
     def _refuse_secret(self, word: object, argv: Sequence[str]) -> None:
         if isinstance(word, SecretStr | SecretBytes) or self.secrets.found_in(str(word)):
