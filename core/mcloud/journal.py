@@ -152,12 +152,24 @@ class Journal:
                 hint="secrets are never kept or offered; this is for the plugin's author",
             )
         with self._lock:
-            with self.path.open("ab") as file:
-                file.write(text.encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            self._append(text.encode() + b"\n")
             self._lines.append(line)
             self._note(line)
+
+    def _append(self, line: bytes) -> None:
+        """Write a whole line or none: what a full disk took of it is taken away again."""
+        with self.path.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                while line:
+                    line = line[file.write(line) :]
+                os.fsync(file.fileno())
+            except OSError as error:
+                file.truncate(before)
+                raise McloudError(
+                    f"the journal {self.path} cannot be written: {error.strerror}",
+                    hint="make room on that disk; then run the same command again",
+                ) from error
 
     def _note(self, line: Mapping[str, Any]) -> None:
         key, event = line.get("key", ""), line["event"]

@@ -1,6 +1,8 @@
 """The journal: one whole line an event, on disk before anything goes on."""
 
 import json
+import resource
+import signal
 import threading
 
 import pytest
@@ -183,3 +185,21 @@ def test_lines_are_on_disk_when_write_returns(journal, path, monkeypatch):
     journal.write("started", "k")
     assert synced[-1].endswith(b"\n")
     assert b'"started"' in synced[-1]
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path):
+    """A half line with more behind it would make the whole journal unreadable."""
+    journal = Journal.create(tmp_path / "run.jsonl", {"run": "0" * 16}, Secrets())
+    before = journal.path.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before + 20, hard))
+    try:
+        with pytest.raises(McloudError, match="cannot be written"):
+            journal.write("started", "join/p/n1/n1/step")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert journal.path.stat().st_size == before
+    journal.write("started", "join/p/n1/n1/step")
+    assert Journal.open(journal.path, Secrets()).last("join/p/n1/n1/step") == "started"

@@ -35,6 +35,7 @@ class Dying(Journal):
         if self.moment == "after":
             super().write(event, key, **data)
         elif self.moment == "torn":
+            self._lock.acquire()  # a process that is gone writes no other line behind it
             with self.path.open("ab") as file:
                 file.write(b'{"event":"do')
         os._exit(KILLED)

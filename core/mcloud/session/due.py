@@ -27,6 +27,10 @@ def due(
     guest: Guest, *, phase: Phase, proposal: Proposal | None, news: Go | None, farewell: Farewell | None
 ) -> Sequence[tuple[str, Message]]:
     """Return what a guest must have been told in this phase, in order, each with a name of its own."""
+    if guest.standing == "failed":
+        # Whatever the roster is by now: that the run goes on without it is the last word.
+        reason = f"the run goes on without: {guest.reason}"
+        return [("farewell", Farewell(mood="failed", reason=reason[:4000]))]
     said: list[tuple[str, Message]] = []
     # Who comes back when all is done needs the plan once more, to keep the record by it.
     if proposal is not None and (phase != "over" or (farewell is not None and farewell.mood == "done")):
@@ -35,10 +39,7 @@ def due(
         said.append(("proposal", proposal))
     if guest.outlook is not None and guest.standing == "here":
         said += _in_the_run(guest, phase=phase, digest=guest.outlook.digest, news=news)
-    if guest.standing == "failed":
-        reason = f"the run goes on without: {guest.reason}"
-        said.append(("farewell", Farewell(mood="failed", reason=reason[:4000])))
-    elif phase == "over" and farewell is not None:
+    if phase == "over" and farewell is not None:
         said.append(("farewell", farewell))
     return said
 
