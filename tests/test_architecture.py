@@ -88,6 +88,13 @@ def test_plugins_import_nothing_of_mcloud_but_its_public_api():
     ] == []
 
 
+def test_nothing_that_runs_needs_the_kit():
+    """It needs pytest, which operators do not have."""
+    inside = ROOT / "core/mcloud/testing"
+    using = [path for path in _sources() if re.search(r"mcloud\.testing|pytest", path.read_text())]
+    assert [_name(path) for path in using if inside not in path.parents] == []
+
+
 def test_one_module_alone_calls_pluggy():
     # The public API and the specifications only take their markers from it.
     assert _importing("pluggy") == [

@@ -203,6 +203,17 @@ def test_a_secret_that_cannot_be_none_is_refused():
     assert "plan hooks see it as None" in said
 
 
+def test_a_setting_that_cannot_be_typed_is_refused():
+    class Odd(Settings):
+        flags: Annotated[dict[str, int], Ask("Flags")] = Field(description="By name")
+
+    said = _refusal(
+        _contract(_plugin(manifest=_manifest(settings=Odd)), settings={"flags": {"a": 1}}),
+        "test_answers_make_a_file_that_reads_back_the_same",
+    )
+    assert "Flags" in said
+
+
 def test_a_misspelt_argument_is_refused():
     @hookimpl
     def join(setings):

@@ -108,3 +108,25 @@ def test_an_initiator_that_does_not_come_back_is_waited_for(make_cloud, files):
     assert "no connection" in str(outcome.failures["n2"])
     cloud.form().good()
     assert {name: files(machine) for name, machine in cloud.machines.items()} == UNDISTURBED
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_where_a_smaller_roster_takes_over(make_cloud, compute, failing, moment):
+    """One machine has failed; the initiator dies as it writes down that it goes on without it."""
+    plugins = {"compute": compute, "failing": failing("n3")}
+    cloud = make_cloud(3, plugins=plugins)
+    cloud.form()
+    cut = cloud["n1"].lines().index(("cut", "")) + 1
+    cloud = make_cloud(3, plugins=plugins, patience=5.0 if moment == "after" else 1.0)
+    cloud.kill_at("n1", cut, moment)
+    outcome = cloud.form(seconds=20)
+    assert outcome.killed == ("n1",)
+    if moment == "after":
+        assert set(outcome.failures) == {"n3"}
+        assert [member["name"] for member in outcome.cloud["members"]] == ["n1", "n2"]
+        assert cloud["n2"].cloud == outcome.cloud
+    else:
+        # Nothing of the cut is known any more: the third machine is expected again.
+        assert "n1" in outcome.failures
+        plugins["failing"].fails = False
+        cloud.form().good()

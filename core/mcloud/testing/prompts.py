@@ -13,8 +13,8 @@ from mcloud.session.protocol import OutlookLine
 class Scripted:
     """Answers questions in the order given, confirms or not, and remembers what was shown."""
 
-    answers: Sequence[str] = ()
-    """One after another; "" takes the default. A question too many is an AssertionError."""
+    answers: Sequence[str] | Mapping[str, str] = ()
+    """One after another, or by prompt; "" takes the default. Another question is an AssertionError."""
     confirms: bool = True
     asked: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -28,9 +28,12 @@ class Scripted:
     def ask(self, prompt: str, *, default: str, choices: Sequence[str]) -> str:  # noqa: ARG002 - Prompter's
         """Give the next answer."""
         self.asked.append(prompt)
-        if len(self.asked) > len(self.answers):
-            raise AssertionError(f"nobody has an answer to {prompt!r}")
-        return self.answers[len(self.asked) - 1]
+        if isinstance(self.answers, Mapping):
+            if prompt in self.answers and self.asked.count(prompt) == 1:
+                return self.answers[prompt]
+        elif len(self.asked) <= len(self.answers):
+            return self.answers[len(self.asked) - 1]
+        raise AssertionError(f"nobody has an answer to {prompt!r}: {'; '.join(self.complaints)}")
 
     def complain(self, reason: str) -> None:
         """Remember why an answer was not taken."""

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 import pytest
-from pydantic import SecretBytes, SecretStr, ValidationError
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
-from mcloud.forms import asked, dump, read
+from mcloud.forms import asked, dump, fill, plain, read
+from mcloud.forms.ask import spoken
 from mcloud.forms.write import yaml
 from mcloud.model import ServiceState, Settings
 from mcloud.testing.contract.subject import Subject
+from mcloud.testing.prompts import Scripted
 
 
 class Describing(Subject):
@@ -51,6 +53,18 @@ class Describing(Subject):
         again = read(text, "trial.yaml", plugins.manifests, services=services)
         assert again == once, "settings are not the same after they were written to a file and read back"
 
+    def test_answers_make_a_file_that_reads_back_the_same(self) -> None:
+        """Who answers the questions could have written the file as well."""
+        for model, given in self._models():
+            whole = model.model_validate(given)
+            answers = {
+                question.prompt: _answer(getattr(whole, name)) for name, question in asked(model).items()
+            }
+            person = Scripted(answers=answers)
+            filled = fill(model, person, self.survey())
+            assert not person.complaints, f"an answer is not taken: {'; '.join(person.complaints)}"
+            assert model.model_validate(plain(filled, show_secrets=True)) == filled
+
     def test_unknown_keys_are_refused(self) -> None:
         """A misspelt key is never silently ignored."""
         for model, given in self._models():
@@ -72,3 +86,11 @@ class Describing(Subject):
         manifest = self._manifest()
         both = ((manifest.settings, self.settings), (manifest.node_settings, self.node_settings))
         return [(model, given) for model, given in both if model is not None]
+
+
+def _answer(value: object) -> str:
+    """Return what a person would type; nothing for what cannot be typed on one line, so the default."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    parts = value if isinstance(value, tuple | list) else (value,)
+    return "" if any(isinstance(part, BaseModel | Mapping) for part in parts) else spoken(value)
