@@ -1,0 +1,197 @@
+"""What the initiator does with what its joiners say: its gates open and close by it."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from mcloud import JoinToken, Manifest, ProtocolError, RunFailed, Step, hookimpl
+from mcloud.cloud import founder_plan
+from mcloud.context import Surroundings
+from mcloud.hosting import Hosting
+from mcloud.inputs import Inputs
+from mcloud.journal import Journal
+from mcloud.plugins import Plugins
+from mcloud.record import record_step, unknown_yet
+from mcloud.run import Execution
+from mcloud.secrets import Secrets
+from mcloud.session.protocol import Failed, Joined, Outlook
+from mcloud.state import State
+from mcloud.testing import FakeHost, memory_folder
+
+
+class Service:
+    """Gives tokens, one machine at a time."""
+
+    @hookimpl
+    def manifest(self):
+        return Manifest(api=1, summary="", joins_at_once=1)
+
+    @hookimpl
+    def issue_token(self, node):
+        yield Step(name="token", run=lambda _ctx: [JoinToken(value=f"for {node.name}")], offers=(JoinToken,))
+
+    @hookimpl
+    def join(self, node):
+        if not node.founder:
+            yield Step(name="in", run=lambda _ctx: None, probe=lambda _ctx: (), needs=(JoinToken,))
+
+
+class Session:
+    """An initiator that hands out tokens to nobody."""
+
+    def __init__(self, hosting):
+        self.given = []
+        self.hosting = hosting
+        self.lobby = SimpleNamespace(named=_guest, all=lambda: ())
+
+    def admit(self, guest, plugin, value):
+        self.given.append((guest.name, plugin, value))
+
+
+def _guest(name, **more):
+    return SimpleNamespace(name=name, address="10.0.0.2", reason="the disk burns", facts={}, **more)
+
+
+@pytest.fixture
+def folder():
+    with memory_folder() as made:
+        yield made
+
+
+def _inputs(others="go-on"):
+    nodes = [{"name": f"n{n}", "addresses": ["10.0.0.1"], "founder": n == 1} for n in (1, 2, 3)]
+    return Inputs.model_validate(
+        {
+            "run": "0" * 16,
+            "command": "init",
+            "cloud": "c",
+            "nodes": nodes,
+            "services": ["service"],
+            "others": others,
+        }
+    )
+
+
+@pytest.fixture
+def host_of(folder):
+    """Return a maker of hostings, each connected to a run."""
+
+    def make(others="go-on"):
+        inputs, notices = _inputs(others), []
+        plugins, state = Plugins.of(service=Service()), State(folder / "state")
+        plan = founder_plan(plugins, inputs, record_step(state, inputs.run, unknown_yet))
+        header = inputs.model_dump(mode="json")
+        journal = Journal.create(folder / f"{others}.jsonl", header, Secrets())
+        hosting = Hosting(plugins, state, Secrets(), lambda _happening: None, notices.append)
+        execution = Execution(
+            Surroundings(host=FakeHost(), plan=plan, journal=journal), issued=hosting.issued
+        )
+        session = Session(hosting)
+        hosting.begin(session, execution, inputs)
+        return SimpleNamespace(hosting=hosting, execution=execution, session=session, notices=notices)
+
+    return make
+
+
+def _in_a_thread(execution, stage):
+    """Run a stage beside; return a function that waits for its end and gives its failure, if any."""
+    failure = []
+
+    def run():
+        try:
+            execution.run(stage)
+        except RunFailed as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def end():
+        thread.join(5)
+        assert not thread.is_alive(), "it waits for ever"
+        return failure[0] if failure else None
+
+    return end
+
+
+def test_tokens_are_made_in_turn(host_of):
+    made = host_of()
+    end = _in_a_thread(made.execution, "enter")
+    made.hosting.ready(_guest("n2"), "service", b"")
+    made.hosting.ready(_guest("n3"), "service", b"")
+    made.hosting.settled(_guest("n2"), Joined(stage="enter"))
+    made.hosting.settled(_guest("n3"), Joined(stage="enter"))
+    assert end() is None
+    assert made.session.given[0] == ("n2", "service", "for n2")
+
+
+def test_who_joins_without_asking_needs_no_token(host_of):
+    made = host_of()
+    end = _in_a_thread(made.execution, "enter")
+    for name in ("n2", "n3"):
+        made.hosting.settled(_guest(name), Joined(stage="enter"))
+    assert end() is None
+    assert made.session.given == []
+
+
+def test_a_token_of_a_plugin_that_gives_none_is_not_to_be_had(host_of):
+    with pytest.raises(ProtocolError, match="which gives none"):
+        host_of().hosting.ready(_guest("n2"), "other", b"")
+    with pytest.raises(ProtocolError, match="which gives none"):
+        host_of("stop").hosting.ready(_guest("n1"), "service", b"")
+
+
+def test_the_others_go_on(host_of):
+    made = host_of()
+    end = _in_a_thread(made.execution, "enter")
+    made.hosting.settled(_guest("n2"), Failed(stage="enter", lines=("broken",)))
+    made.hosting.settled(_guest("n3"), Joined(stage="enter"))
+    assert end() is None
+    assert made.hosting.failed == {"n2": "the disk burns"}
+    assert made.notices == ["n2 is out: the disk burns"]
+
+
+def test_all_stop(host_of):
+    made = host_of("stop")
+    end = _in_a_thread(made.execution, "enter")
+    made.hosting.settled(_guest("n2"), Failed(stage="enter", lines=("broken",)))
+    assert "n2 failed: the disk burns" in str(end().exceptions[0])
+
+
+def test_who_is_cut_off_gives_its_turn_to_the_next(host_of):
+    made = host_of()
+    end = _in_a_thread(made.execution, "enter")
+    made.hosting.ready(_guest("n2"), "service", b"")
+    made.hosting.ready(_guest("n3"), "service", b"")
+    made.hosting.cut_off("n2", "nothing was heard of it")
+    made.hosting.settled(_guest("n3"), Joined(stage="enter"))
+    assert end() is None
+
+
+def test_who_fails_while_a_smaller_roster_takes_over_is_not_waited_for(host_of):
+    made = host_of()
+    made.hosting.failed["n2"] = "just now"
+    made.hosting.begin(made.session, made.execution, _inputs())
+    end = _in_a_thread(made.execution, "adapt")
+    made.hosting.settled(_guest("n3"), Joined(stage="adapt"))
+    assert end() is None
+
+
+def test_strangers_to_the_roster_are_nobodys_failure(host_of):
+    made = host_of()
+    made.hosting.cut_off("n9", "whatever")
+    assert made.hosting.failed == {}
+
+
+def test_another_plan_is_refused(host_of):
+    with pytest.raises(ProtocolError, match="another plan"):
+        host_of().hosting.outlook(_guest("n2"), Outlook(lines=(), digest="0" * 64))
+
+
+def test_who_heard_the_end_is_written_down_once(host_of):
+    made = host_of()
+    for _ in range(2):
+        made.hosting.parted(_guest("n2"))
+    lines = [line["machine"] for line in made.hosting.journal.lines() if line["event"] == "parted"]
+    assert lines == ["n2"]
