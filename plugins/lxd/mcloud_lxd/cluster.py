@@ -22,7 +22,7 @@ from mcloud_lxd.cluster_client import (
 )
 from mcloud_lxd.leaving import ADDRESS
 from mcloud_lxd.local import LocalPool, destroyed, leave_with_disk, member_part, prepare_disk
-from mcloud_lxd.readiness import IN, OUT, await_lxd, await_rest
+from mcloud_lxd.readiness import IN, OUT, PATIENCE, await_lxd
 
 PORT = 8443
 """LXD's own, https://documentation.ubuntu.com/lxd (`core.https_address`)."""
@@ -71,7 +71,7 @@ def _see_membership(name: str, ctx: StepContext) -> Sequence[Offer] | None:
 
 
 def _found(node: Node, ctx: StepContext) -> None:
-    _await_lxd(ctx, node.name, None)
+    _wake(ctx, node.name, None, patience=PATIENCE)
     if _is_in_already(ctx, node.name):
         return
     ctx.keep(ADDRESS, server(ctx.host).config.get(ADDRESS, ""))
@@ -95,7 +95,8 @@ def _invite(name: str, ctx: StepContext) -> Iterable[Offer]:
 
 def _join(node: Node, local: Local | None, ctx: StepContext) -> None:
     invitation = Invitation.model_validate_json(ctx.token.get_secret_value())
-    _await_lxd(ctx, node.name, local)
+    # The step before has waited already.
+    _wake(ctx, node.name, local, patience=10)
     if _is_in_already(ctx, node.name):
         return
     if not invitation.token:
@@ -121,8 +122,6 @@ def _is_in_already(ctx: StepContext, name: str) -> bool:
     """
     again = ctx.kept("began") is not None
     ctx.keep("began", "yes")
-    if again:
-        await_rest(ctx)
     current = membership(ctx.host)
     if current and not (again and current == name):
         raise ServiceError(
@@ -136,13 +135,16 @@ def _leave(name: str, local: Local | None, ctx: StepContext) -> None:
     leave_with_disk(ctx, name, local)
 
 
-def _await_lxd(ctx: StepContext, name: str, local: Local | None) -> None:
-    """Switch LXD on and wait until it answers. One that a power cut hit while it joined never does."""
+def _wake(ctx: StepContext, name: str, local: Local | None, *, patience: float) -> None:
+    """Have LXD running and at rest. One that hangs in what an earlier try of ours began is emptied.
+
+    A power cut leaves it so, and sometimes LXD 5.0 itself, when others join at the same moment.
+    """
     try:
-        await_lxd(ctx)
+        await_lxd(ctx, patience=patience)
     except ServiceError:
         if ctx.kept("began") is None:
             raise
-        ctx.report("LXD does not start after an earlier try; it is emptied")
+        ctx.report("LXD hangs since an earlier try; it is emptied")
         leave_with_disk(ctx, name, local)
         await_lxd(ctx)

@@ -87,7 +87,7 @@ def join(
         "cluster_token" if explicit else "cluster_password": invitation.token,
         "member_config": given,
     }
-    call(host, "PUT", "/1.0/cluster", body, seconds=180)
+    call(host, "PUT", "/1.0/cluster", body, seconds=90)
 
 
 def remove_member(host: Host, name: str, *, seconds: float = 20) -> None:

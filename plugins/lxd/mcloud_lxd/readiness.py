@@ -5,15 +5,12 @@ from functools import partial
 from typing import ClassVar
 
 from mcloud import Node, Offer, ServiceError, Step, StepContext
-from mcloud_lxd.client import Server, server
+from mcloud_lxd.client import server
 from mcloud_lxd.cluster_client import is_at_rest, is_member, membership
 from mcloud_lxd.machine import switch_on
 
 PATIENCE = 45.0
-"""Seconds for LXD to start: 0.4 on an idle machine, ten times that on a busy or small one."""
-
-LONGEST_JOIN = 120.0
-"""Seconds after which a join that an earlier try began is given up: it takes 1 to 3."""
+"""Seconds for LXD to start, or to end a join: 0.4 and 2 on an idle machine, ten times that on a busy one."""
 
 IN = "in"
 OUT = "out"
@@ -35,20 +32,17 @@ def ready_step(node: Node) -> Step:
     return Step(name="ready", run=partial(_get_ready, node.name), offers=(Readiness,))
 
 
-def await_lxd(ctx: StepContext) -> Server:
-    """Switch LXD on and wait until it answers: the first call starts it."""
+def await_lxd(ctx: StepContext, *, patience: float = PATIENCE) -> None:
+    """Switch LXD on and wait until it answers (the first call starts it) and ends what it began.
+
+    Raises ServiceError if it does not.
+    """
     switch_on(ctx.host)
-    return ctx.wait(
-        lambda: server(ctx.host, seconds=20), what=f"LXD on {ctx.host.name} to answer", patience=PATIENCE
-    )
-
-
-def await_rest(ctx: StepContext) -> None:
-    """Wait until LXD has ended the founding or joining of an earlier try."""
+    name = ctx.host.name
+    seconds = min(patience, 20)
+    ctx.wait(lambda: server(ctx.host, seconds=seconds), what=f"LXD on {name} to answer", patience=patience)
     ctx.wait(
-        lambda: is_at_rest(ctx.host) or None,
-        what=f"LXD on {ctx.host.name} to end what it began",
-        patience=LONGEST_JOIN,
+        lambda: is_at_rest(ctx.host) or None, what=f"LXD on {name} to end what it began", patience=patience
     )
 
 
@@ -61,7 +55,6 @@ def _standing(name: str, ctx: StepContext) -> str:
     """Return whether this machine is in the cluster under its name."""
     try:
         await_lxd(ctx)
-        await_rest(ctx)
         if membership(ctx.host) != name:
             return OUT
         return IN if is_member(ctx.host, name) else OUT
