@@ -1,7 +1,7 @@
 """A terminal with a program in it, for tests: what it shows is what a person would see."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pexpect
 import pyte
@@ -54,6 +54,15 @@ class Terminal:
             seen = "\n".join(self.lines)
             raise AssertionError(f"no {pattern!r} came ({type(error).__name__}); there is\n{seen}") from None
         return self._child.match.group(1) if self._child.match.groups() else self._child.match.group()
+
+    def until(self, holds: Callable[[list[str]], bool]) -> None:
+        """Read on until something holds for what the terminal shows: a frame may come in pieces."""
+        while not holds(self.screen):
+            try:
+                self._child.read_nonblocking(4096, self._child.timeout)
+            except (pexpect.TIMEOUT, pexpect.EOF) as error:
+                seen = "\n".join(self.screen)
+                raise AssertionError(f"it never held ({type(error).__name__}); there is\n{seen}") from None
 
     def type(self, line: str) -> None:
         """Type a line and Enter."""
