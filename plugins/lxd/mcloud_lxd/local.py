@@ -141,15 +141,10 @@ def _see_volumes(name: str, ctx: StepContext) -> Sequence[Offer] | None:
 
 
 def _remove_volumes(name: str, ctx: StepContext) -> None:
-    try:
-        here = server(ctx.host, member=name, seconds=PATIENCE)
-        set_config(ctx.host, {key: "" for key in VOLUMES if here.config.get(key)}, member=name, seconds=15)
-        for volume in set(VOLUMES.values()) & _volumes(ctx.host, name):
-            remove(ctx.host, f"storage-pools/{LOCAL}/volumes/custom/{volume}?target={name}", seconds=15)
-    except LxdError as error:
-        # Most likely there is no quorum left to ask. The undo that follows, of the join or the founding,
-        # empties LXD; and if the volumes are still there, the probe that is asked next says so.
-        ctx.report(f"left to the emptying of LXD: {error}")
+    here = server(ctx.host, member=name, seconds=PATIENCE)
+    set_config(ctx.host, {key: "" for key in VOLUMES if here.config.get(key)}, member=name, seconds=15)
+    for volume in set(VOLUMES.values()) & _volumes(ctx.host, name):
+        remove(ctx.host, f"storage-pools/{LOCAL}/volumes/custom/{volume}?target={name}", seconds=15)
 
 
 def _volumes(host: Host, name: str) -> set[str]:

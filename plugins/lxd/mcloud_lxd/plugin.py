@@ -68,15 +68,13 @@ def issue_token(node: Node) -> Iterator[Step]:
 def join(
     node: Node, nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeSettings
 ) -> Iterator[Step]:
-    """Join; give this machine's part of `local`, the founder first, and put LXD's volumes on it."""
+    """Join, and give this machine's part of `local`, the founder first."""
     local = choose_local(nodes, settings, node_settings)
     if not node.founder:
         yield ready_step(node)
         yield joining_step(node, local)
     elif local is not None:
         yield pool_step(node, local)
-    if local is not None:
-        yield volumes_step(node)
 
 
 @hookimpl
@@ -90,3 +88,12 @@ def configure(nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeS
     yield remote_step(nodes)
     if settings.default_profile != "leave":
         yield profile_step(nodes, settings.default_profile, local)
+
+
+@hookimpl
+def adapt(
+    node: Node, nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeSettings
+) -> Iterator[Step]:
+    """Put LXD's own volumes on this machine's part of `local`, when all members know each other."""
+    if choose_local(nodes, settings, node_settings) is not None:
+        yield volumes_step(node)
