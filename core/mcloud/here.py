@@ -7,9 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from mcloud.errors import McloudError, SettingsError
 from mcloud.host import Host
-from mcloud.model import Node, ServiceState, Survey
+from mcloud.model import Node, ServiceState, Survey, printable
 from mcloud.plugins import Plugins
-from mcloud.preview import printable
 from mcloud.secrets import Secrets
 from mcloud.session.certificates import Credentials, load, make_credentials, store
 from mcloud.state import State

@@ -14,11 +14,10 @@ from mcloud.errors import ProtocolError, RunFailed
 from mcloud.host import Host
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
-from mcloud.model import Role
+from mcloud.model import Role, printable
 from mcloud.offers import JoinToken
 from mcloud.plan import Gate, Lane, Plan, refuse_more_losses
 from mcloud.plugins import Plugins
-from mcloud.preview import printable
 from mcloud.record import own_facts, read_facts, record_step
 from mcloud.rehearsal import outlook_lines
 from mcloud.run import Execution

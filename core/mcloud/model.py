@@ -34,6 +34,12 @@ def _printable(text: str) -> str:
 Printable = Annotated[str, Field(max_length=255), AfterValidator(_printable)]
 """Text that others say of themselves: bounded, no control characters. Never shown as markup."""
 
+
+def printable(text: str) -> str:
+    """Return a text fit for `Printable` and for one line of the screen: no control characters, bounded."""
+    return "".join(c if c.isprintable() else " " for c in text)[:255]
+
+
 HostName = Annotated[
     str, Field(max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", examples=["n1"])
 ]

@@ -49,11 +49,6 @@ def preview(around: Surroundings) -> Mapping[str, bool]:
     return to_do
 
 
-def printable(text: str) -> str:
-    """Return a text fit for one line of the screen: no control characters, bounded."""
-    return "".join(c if c.isprintable() else " " for c in text)[:255]
-
-
 def check_declared(key: str, lane: Lane, step: Step, offers: Sequence[Offer]) -> None:
     """Refuse (PluginError) offers of kinds that the step does not name in `offers`."""
     strange = sorted({type(offer).__name__ for offer in offers if type(offer) not in step.offers})

@@ -9,8 +9,9 @@ from pydantic import SecretStr
 from mcloud.context import Surroundings
 from mcloud.host import Host
 from mcloud.journal import Journal
+from mcloud.model import printable
 from mcloud.plan import Plan
-from mcloud.preview import preview, printable
+from mcloud.preview import preview
 from mcloud.secrets import Secrets
 from mcloud.session.protocol import OutlookLine
 from mcloud.steps import Step

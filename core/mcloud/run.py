@@ -12,9 +12,9 @@ from mcloud.errors import McloudError, PluginError, RunFailed, ServiceError
 from mcloud.journal import Event
 from mcloud.offers import Offer
 from mcloud.plan import Gate, Lane, Plan, Stage
-from mcloud.preview import check_declared, look, printable
+from mcloud.preview import check_declared, look
 from mcloud.steps import Step
-from mcloud.watch import Happening, Watch, nobody
+from mcloud.watch import Watch, nobody, of_step
 
 WORKERS = 16
 """Steps that run side by side on one machine; most of them wait for a service."""
@@ -225,20 +225,7 @@ class Execution:
 
     def _tell(self, key: str, what: str, *, seconds: float = 0.0, text: str = "") -> None:
         lane, step = self.plan.steps[key]
-        self._watch(
-            Happening.model_validate(
-                {
-                    "machine": lane.machine,
-                    "plugin": lane.plugin,
-                    "hook": lane.hook,
-                    "about": lane.about,
-                    "step": step.name,
-                    "what": what,
-                    "seconds": seconds,
-                    "text": printable(text),
-                }
-            )
-        )
+        self._watch(of_step(lane, step, what, seconds=seconds, text=text))
 
 
 def _ended(key: str, lane: Lane, error: BaseException) -> PluginError:

@@ -7,9 +7,9 @@ from mcloud.context import Context, Surroundings, read_offers
 from mcloud.errors import McloudError
 from mcloud.journal import Journal
 from mcloud.plan import Lane, Plan
-from mcloud.preview import look, printable
+from mcloud.preview import look
 from mcloud.steps import Step
-from mcloud.watch import Happening, Watch, nobody
+from mcloud.watch import Watch, nobody, of_step
 
 OURS = frozenset({"started", "done", "failed"})
 FOUNDATIONS = frozenset({"bootstrap", "join"})
@@ -68,7 +68,7 @@ def undo(around: Surroundings, *, watch: Watch = nobody) -> Undone:
         else:
             left[key] = reason
         if step.undo is not None:
-            _tell(watch, lane, step, "undone" if reason is None else "left", reason or "")
+            watch(of_step(lane, step, "undone" if reason is None else "left", text=reason or ""))
     gone = [key for key in around.plan.steps if journal.last(key) == "undone"]
     for key in [key for key in left if _went_with_its_service(around.plan, key, gone, left)]:
         journal.write("undone", key, note="gone with its service")
@@ -106,19 +106,3 @@ def _went_with_its_service(plan: Plan, key: str, gone: Sequence[str], left: Coll
         other for other in left if other not in plan.steps or getattr(plan.steps[other][1], "undo", None)
     ]
     return hook not in FOUNDATIONS and any(map(founds, gone)) and not any(map(founds, still))
-
-
-def _tell(watch: Watch, lane: Lane, step: Step, what: str, text: str) -> None:
-    watch(
-        Happening.model_validate(
-            {
-                "machine": lane.machine,
-                "plugin": lane.plugin,
-                "hook": lane.hook,
-                "about": lane.about,
-                "step": step.name,
-                "what": what,
-                "text": printable(text),
-            }
-        )
-    )

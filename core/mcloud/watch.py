@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Literal
 
-from mcloud.model import Printable, Record
+from mcloud.model import Printable, Record, printable
+from mcloud.plan import Gate, Lane
+from mcloud.steps import Step
 
 
 class Happening(Record):
@@ -17,6 +19,22 @@ class Happening(Record):
     what: Literal["started", "done", "adopted", "skipped", "failed", "waiting", "report", "undone", "left"]
     seconds: float = 0.0
     text: Printable = ""
+
+
+def of_step(lane: Lane, step: Step | Gate, what: str, *, seconds: float = 0.0, text: str = "") -> Happening:
+    """Return what happened to a step; the text is made printable."""
+    return Happening.model_validate(
+        {
+            "machine": lane.machine,
+            "plugin": lane.plugin,
+            "hook": lane.hook,
+            "about": lane.about,
+            "step": step.name,
+            "what": what,
+            "seconds": seconds,
+            "text": printable(text),
+        }
+    )
 
 
 Watch = Callable[[Happening], None]

@@ -3,7 +3,8 @@
 import pytest
 
 from mcloud import ServiceError
-from mcloud.preview import preview, printable
+from mcloud.model import printable
+from mcloud.preview import preview
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_killed_where_a_smaller_roster_takes_over(make_cloud, compute, failing, 
     cloud = make_cloud(3, plugins=plugins)
     cloud.form()
     cut = cloud["n1"].lines().index(("cut", "")) + 1
-    cloud = make_cloud(3, plugins=plugins, patience=5.0 if moment == "after" else 1.0)
+    cloud = make_cloud(3, plugins=plugins, patience=5.0 if moment == "after" else 3.0)
     cloud.kill_at("n1", cut, moment)
     outcome = cloud.form(seconds=20)
     assert outcome.killed == ("n1",)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mcloud.errors import McloudError
 from mcloud.host import Host
+from mcloud.model import printable
 
 SECONDS = 10
 """Deadline of each command of a survey; what hangs is left out."""
@@ -47,4 +48,4 @@ def pairs(text: str) -> Iterator[tuple[str, str]]:
 
 def shown(text: str) -> str:
     """Return a device's own words fit for `Printable`: bounded, no control characters, no blanks around."""
-    return "".join(char if char.isprintable() else " " for char in text)[:255].strip()
+    return printable(text).strip()
