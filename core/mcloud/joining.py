@@ -53,6 +53,8 @@ class Joining:
     _lines: tuple[OutlookLine, ...] = ()
     _execution: Execution | None = None
     _asking: dict[str, Ready] = field(default_factory=dict)
+    """Questions for tokens that have no answer yet, by plugin."""
+    _asked: set[str] = field(default_factory=set)
     _results: dict[Part, Joined | Failed | None] = field(default_factory=dict)
     _thread: threading.Thread | None = None
 
@@ -131,10 +133,14 @@ class Joining:
         self._thread.start()
 
     def token(self, plugin: str, value: str) -> None:
-        """Take a join token; one that nobody waits for is refused."""
-        if plugin not in self._asking or self._execution is None:
+        """Take a join token; one that nobody asked for is refused, one that came twice is let pass."""
+        if plugin not in self._asked or self._execution is None:
             raise ProtocolError(f"a token for {plugin[:40]} came that nobody asked for")
         self.known.add(value)
+        # What was said with the question is no longer true as soon as there is an answer: a new
+        # initiator process that heard it again would take a joining machine for one that is out.
+        if self._asking.pop(plugin, None) is None:
+            return
         offer = JoinToken(value=SecretStr(value))
         self._execution.open(gate_key("join", plugin, self.name, self.name, TOKEN), [offer])
 
@@ -202,6 +208,7 @@ class Joining:
     def _reached(self, lane: Lane, _gate: Gate) -> None:
         """Ask for a token: this lane can go no further without it."""
         request = self.journal.kept(lane.key, "applied")[1] if self.journal else None
+        self._asked.add(lane.plugin)
         self._asking[lane.plugin] = Ready(plugin=lane.plugin, request=request or "")
         self.joiner.report(self._asking[lane.plugin])
 

@@ -174,6 +174,10 @@ def ends(credentials):
 class Service:
     """Joined with a token, and adapted."""
 
+    def __init__(self):
+        self.may_join = threading.Event()
+        self.may_join.set()
+
     @hookimpl
     def manifest(self):
         return Manifest(api=1, summary="")
@@ -184,25 +188,33 @@ class Service:
 
     @hookimpl
     def join(self, node):
-        yield _write("join", () if node.founder else (JoinToken,))
+        yield self._write("join", () if node.founder else (JoinToken,))
 
     @hookimpl
     def adapt(self):
-        yield _write("adapt", ())
+        yield self._write("adapt", ())
 
+    def _write(self, name, needs):
+        def run(ctx):
+            assert self.may_join.wait(PATIENCE)
+            ctx.host.write(f"/{name}", "x")
 
-def _write(name, needs):
-    return Step(
-        name=name,
-        run=lambda ctx: ctx.host.write(f"/{name}", "x"),
-        probe=lambda ctx: () if ctx.host.read(f"/{name}") else None,
-        needs=needs,
-    )
+        return Step(
+            name=name,
+            run=run,
+            probe=lambda ctx: () if ctx.host.read(f"/{name}") else None,
+            needs=needs,
+        )
 
 
 @pytest.fixture
-def plugins():
-    return Plugins.of(service=Service())
+def service():
+    return Service()
+
+
+@pytest.fixture
+def plugins(service):
+    return Plugins.of(service=service)
 
 
 @pytest.fixture
@@ -530,6 +542,25 @@ def test_a_joiner_does_what_was_confirmed_and_nothing_else(converse, messages, s
     far.close("goodbye")
     thread.join(PATIENCE)
     assert isinstance(ended[0], ProtocolError)
+
+
+def test_a_joiner_that_has_its_token_does_not_ask_again(converse, messages, service):
+    """What it said with the question ("I am out") is not true any more while it joins."""
+    service.may_join.clear()
+    ended, thread, far = converse("entering")
+    far.send(encode(messages["token"]))
+    while far.hear(Progress).happening.what != "started":
+        pass
+    for said in ("go enter", "token", "farewell"):
+        far.send(encode(messages[said]))
+    said = []
+    while not said or not isinstance(said[-1], Farewell):
+        said.append(decode(far.receive(), *_messages_types()))
+    service.may_join.set()
+    far.close("goodbye")
+    thread.join(PATIENCE)
+    assert isinstance(ended[0], Farewell)
+    assert not [message for message in said if isinstance(message, Ready)]
 
 
 @pytest.mark.parametrize("sinner", ["without us", "we the founder"])
