@@ -17,6 +17,7 @@ from mcloud.session.initiator import Initiator
 from mcloud.session.lobby import Guest
 from mcloud.session.protocol import Failed, Joined, Outlook
 from mcloud.state import State
+from mcloud.steps import Step
 from mcloud.turns import Turns
 from mcloud.watch import Happening, Watch
 
@@ -38,6 +39,8 @@ class Hosting:
     """Joiners that are out of this run, and why."""
     _rosters: tuple[Inputs, ...] = ()
     _turns: Turns = field(default_factory=lambda: Turns({}))
+    _last_with_token: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """By joiner and plugin: the last step that needs the token."""
 
     def begin(self, initiator: Initiator, execution: Execution, inputs: Inputs) -> None:
         """Connect a session to a run."""
@@ -68,6 +71,12 @@ class Hosting:
             step = record_step(self.state, inputs.run, unknown_yet)
             plan = joiner_plan(self.plugins, inputs, guest.name, step)
             if outlook.digest == plan_digest(plan, inputs):
+                self._last_with_token[guest.name] = {
+                    lane.plugin: step.name
+                    for lane in plan.lanes
+                    for step in lane.steps
+                    if isinstance(step, Step) and JoinToken in step.needs
+                }
                 break
         else:
             raise ProtocolError(
@@ -85,9 +94,13 @@ class Hosting:
             execution.open(key)
 
     def progress(self, guest: Guest, happening: Happening) -> None:
-        """Show what happened on a joiner."""
-        if happening.machine == guest.name:
-            self.watch(happening)
+        """Show what happened on a joiner; its turn ends with the step that needed the token."""
+        if happening.machine != guest.name:
+            return
+        self.watch(happening)
+        last = self._last_with_token.get(guest.name, {}).get(happening.plugin)
+        if (happening.hook, happening.step, happening.what) == ("join", last, "done"):
+            self._pass_turns_on(guest.name, only=happening.plugin)
 
     def settled(self, guest: Guest, message: Joined | Failed) -> None:
         """Open the gate that waits for a joiner, or cut the joiner off."""
@@ -138,8 +151,11 @@ class Hosting:
             key = self._ready_key(plugin, name)
             if key in execution.plan.steps:
                 execution.drop(key)
-        for plugin, machine in self._turns.leave(name):
-            execution.open(self._ready_key(plugin, machine))
+        self._pass_turns_on(name)
+
+    def _pass_turns_on(self, name: str, only: str | None = None) -> None:
+        for plugin, machine in self._turns.leave(name, only):
+            self._running().open(self._ready_key(plugin, machine))
 
     def _ready_key(self, plugin: str, name: str) -> str:
         return gate_key("issue_token", plugin, self._me, name, READY)

@@ -29,11 +29,11 @@ class Turns:
             joining.add(machine)
             return True
 
-    def leave(self, machine: str) -> tuple[tuple[str, str], ...]:
-        """End all turns of a machine, and return whose turn it is now: plugin and machine."""
+    def leave(self, machine: str, only: str | None = None) -> tuple[tuple[str, str], ...]:
+        """End all turns of a machine, or that of one plugin; return whose turn it is now: plugin, machine."""
         with self._lock:
             now: list[tuple[str, str]] = []
-            for plugin in self._joining:
+            for plugin in self._joining if only is None else {only} & set(self._joining):
                 joining, waiting = self._of(plugin)
                 if machine in waiting:
                     waiting.remove(machine)

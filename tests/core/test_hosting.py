@@ -1,12 +1,13 @@
 """What the initiator does with what its joiners say: its gates open and close by it."""
 
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from mcloud import JoinToken, Manifest, ProtocolError, RunFailed, Step, hookimpl
-from mcloud.cloud import founder_plan
+from mcloud.cloud import founder_plan, joiner_plan, plan_digest
 from mcloud.context import Surroundings
 from mcloud.hosting import Hosting
 from mcloud.inputs import Inputs
@@ -18,6 +19,7 @@ from mcloud.secrets import Secrets
 from mcloud.session.protocol import Failed, Joined, Outlook
 from mcloud.state import State
 from mcloud.testing import FakeHost, memory_folder
+from mcloud.watch import Happening
 
 
 class Service:
@@ -167,6 +169,30 @@ def test_who_is_cut_off_gives_its_turn_to_the_next(host_of):
     made.hosting.cut_off("n2", "nothing was heard of it")
     made.hosting.settled(_guest("n3"), Joined(stage="enter"))
     assert end() is None
+
+
+def test_a_turn_ends_with_what_needed_the_token(host_of):
+    """Not with all else that this machine has to do: the next one waits for this service alone."""
+    made, inputs = host_of(), _inputs()
+    end = _in_a_thread(made.execution, "enter")
+    step = record_step(made.hosting.state, inputs.run, unknown_yet)
+    digest = plan_digest(joiner_plan(made.hosting.plugins, inputs, "n2", step), inputs)
+    made.hosting.outlook(_guest("n2"), Outlook(lines=(), digest=digest))
+    for name in ("n2", "n3"):
+        made.hosting.ready(_guest(name), "service", b"")
+    for step, what in (("other", "done"), ("in", "started")):
+        made.hosting.progress(_guest("n2"), _happened("n2", step, what))
+    assert not made.hosting._turns.ask("service", "n3")
+    made.hosting.progress(_guest("n2"), _happened("n2", "in", "done"))
+    while len(made.session.given) < 2:
+        time.sleep(0.01)
+    for name in ("n2", "n3"):
+        made.hosting.settled(_guest(name), Joined(stage="enter"))
+    assert end() is None
+
+
+def _happened(machine, step, what):
+    return Happening(machine=machine, plugin="service", hook="join", about=machine, step=step, what=what)
 
 
 def test_who_fails_while_a_smaller_roster_takes_over_is_not_waited_for(host_of):
