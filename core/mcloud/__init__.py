@@ -14,7 +14,7 @@ from mcloud.errors import (
     SettingsError,
     TrustError,
 )
-from mcloud.forms import Ask, Duration, Network, Prompter
+from mcloud.forms import Ask, Duration, Network
 from mcloud.host import FileStat, Host, Result
 from mcloud.model import (
     API,
@@ -43,6 +43,7 @@ from mcloud.offers import (
     StoragePool,
     VirtualNetworks,
 )
+from mcloud.prompting import Pick, Prompter, Row
 from mcloud.steps import Step, StepContext
 
 hookimpl = pluggy.HookimplMarker("mcloud")
@@ -70,6 +71,7 @@ __all__ = [
     "Nic",
     "Node",
     "Offer",
+    "Pick",
     "PlanError",
     "PluginError",
     "Printable",
@@ -77,6 +79,7 @@ __all__ = [
     "ProtocolError",
     "Result",
     "Role",
+    "Row",
     "RunFailed",
     "Search",
     "ServiceError",

@@ -1,12 +1,13 @@
 """Forming a cloud on the initiator: gather, propose, confirm, found, enter, configure, adapt, close."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
 
 from mcloud.cloud import founder_plan, plan_digest
+from mcloud.completing import Complete, as_ordered
 from mcloud.context import Surroundings
 from mcloud.errors import McloudError, SettingsError
 from mcloud.gathering import all_planned, checked, gathered, proposal
@@ -20,10 +21,11 @@ from mcloud.operator import Operator
 from mcloud.order import Order
 from mcloud.plan import Plan, Stage, refuse_more_losses
 from mcloud.plugins import Plugins
-from mcloud.record import Facts, by_plugin, cloud_of, own_facts, read_facts, record_step
+from mcloud.record import by_plugin, cloud_of, read_facts, record_step
 from mcloud.rehearsal import outlook_lines
 from mcloud.run import Execution
 from mcloud.secrets import Secrets
+from mcloud.selecting import Select
 from mcloud.session.certificates import Credentials
 from mcloud.session.initiator import Initiator
 from mcloud.session.protocol import Go, Mood, OutlookLine
@@ -47,8 +49,10 @@ class Forming:
     order: Order
     operator: Operator
     watch: Watch
-    ready: Callable[[Initiator], bool]
-    """Whether those who are here are all: asked after each change in the lobby."""
+    select: Select
+    """Says which of those who come are taken."""
+    complete: Complete = as_ordered
+    """Completes the order once it is known who takes part."""
     journal: Journal | None = None
     """The unfinished run to go on with."""
     listen: str = ""
@@ -133,10 +137,16 @@ class Forming:
     # ---- planning -------------------------------------------------------------------------------------
 
     def _gathered(self, initiator: Initiator) -> Inputs:
-        self._meeting.wait(lambda: self.ready(initiator), "the machines that are expected")
-        inputs = gathered(self.order, self.node, initiator.lobby.here(), self.plugins)
-        self.checks = checked(self.plugins, inputs)
-        return inputs
+        names = () if self.order.alone else self.select(self._meeting)
+
+        def gather(order: Order) -> Inputs:
+            taken = [guest for guest in initiator.lobby.all() if guest.name in names]
+            inputs = gathered(order, self.node, taken, self.plugins)
+            self.checks = checked(self.plugins, inputs)
+            return inputs
+
+        self.order = self.complete(self.order, gather)
+        return gather(self.order)
 
     def _plan(self, inputs: Inputs) -> Plan:
         plan = founder_plan(self.plugins, inputs, record_step(self.state, inputs.run, lambda: self._cloud))
@@ -207,13 +217,13 @@ class Forming:
             inputs = self._cut(initiator, inputs, plan)
             self._learn(inputs)
             self._stage("configure")
-            facts = by_plugin(self._facts(inputs))
+            facts = by_plugin(self._hosting.facts(inputs))
             initiator.news = Go(stage="adapt", inputs=inputs, facts=facts)
             initiator.enter("adapt")
             self._stage("adapt")
             certificates = {guest.name: guest.certificate for guest in initiator.lobby.all()}
             certificates[self.node.name] = self.credentials.certificate
-            self._cloud = cloud_of(inputs, certificates, self._facts(inputs)).model_dump(mode="json")
+            self._cloud = cloud_of(inputs, certificates, self._hosting.facts(inputs)).model_dump(mode="json")
             self._stage("close")
             self._cloud = self.state.read_cloud() or self._cloud
 
@@ -221,18 +231,9 @@ class Forming:
         if self._hosting.execution is not None:
             self._hosting.execution.run(stage)
 
-    def _facts(self, inputs: Inputs) -> dict[str, Facts]:
-        execution = self._hosting.execution
-        own = own_facts(execution.plan, execution.around.board, self.plugins.manifests) if execution else {}
-        names = {node.name for node in inputs.nodes}
-        return {
-            **{name: told for name, told in self._hosting.facts().items() if name in names},
-            self.node.name: own,
-        }
-
     def _learn(self, inputs: Inputs) -> None:
         if self._hosting.execution is not None:
-            facts = read_facts(by_plugin(self._facts(inputs)), self.plugins.manifests)
+            facts = read_facts(by_plugin(self._hosting.facts(inputs)), self.plugins.manifests)
             self._hosting.execution.around.facts.update(facts)
 
     def _cut(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> Inputs:

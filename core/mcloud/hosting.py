@@ -10,7 +10,7 @@ from mcloud.journal import Journal
 from mcloud.offers import JoinToken, Offer
 from mcloud.plan import Lane
 from mcloud.plugins import Plugins
-from mcloud.record import record_step, unknown_yet
+from mcloud.record import Facts, own_facts, record_step, unknown_yet
 from mcloud.run import Execution
 from mcloud.secrets import Secrets
 from mcloud.session.initiator import Initiator
@@ -169,7 +169,10 @@ class Hosting:
             raise ProtocolError("nothing is being run yet")
         return self.execution
 
-    def facts(self) -> Mapping[str, Mapping[str, tuple[Mapping[str, object], ...]]]:
-        """Return what the joiners told of themselves, by machine."""
+    def facts(self, inputs: Inputs) -> dict[str, Facts]:
+        """Return what the machines of a roster told of themselves, this one too, by machine."""
+        execution, manifests = self._running(), self.plugins.manifests
         guests = self.initiator.lobby.all() if self.initiator else ()
-        return {guest.name: guest.facts for guest in guests if guest.name not in self.failed}
+        names = {node.name for node in inputs.nodes} - self.failed.keys()
+        told = {guest.name: guest.facts for guest in guests if guest.name in names}
+        return {**told, self._me: own_facts(execution.plan, execution.around.board, manifests)}

@@ -38,10 +38,14 @@ class Order:
     purpose: Literal["run", "plan"] = "run"
     on_failure: Literal["keep", "undo"] = "keep"
     others: Literal["go-on", "stop"] = "go-on"
+    typed: Mapping[str, Any] | None = None
+    """What was typed, where questions complete the order; None: `given` is all."""
 
     @property
     def digest(self) -> str:
         """Return the input digest: by it the same command finds its unfinished run again."""
+        if self.typed is not None:
+            return digest_of({"typed": self.typed})
         return digest_of({"given": self.given, "services": list(self.services), "cloud": self.cloud})
 
     @property

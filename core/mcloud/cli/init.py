@@ -1,7 +1,5 @@
 """`mcloud init`: found a cloud and let others join."""
 
-from collections.abc import Callable
-
 import click
 
 from mcloud.cli.asking import AreTheseAll
@@ -11,8 +9,9 @@ from mcloud.cli.screen import Screen
 from mcloud.errors import SettingsError
 from mcloud.forms import plain
 from mcloud.here import Here, own_address
+from mcloud.meeting import Meeting
 from mcloud.order import Order
-from mcloud.session.initiator import Initiator
+from mcloud.selecting import Select, so_many
 from mcloud.session.protocol import PORT
 from mcloud.survey import survey
 
@@ -110,7 +109,9 @@ def init(
             patience=patience,
         )
         own = own_address(survey(here.host), address)
-        lead(screen, here, order, address=own, ready=_ready(screen, expect))
+        lead(
+            screen, here, order, address=own, select=so_many(expect) if expect is not None else _asked(screen)
+        )
 
 
 def _installed(here: Here) -> tuple[str, ...]:
@@ -119,12 +120,17 @@ def _installed(here: Here) -> tuple[str, ...]:
     return tuple(name for name, state in found.items() if state is not None and state.installed)
 
 
-def _ready(screen: Screen, expect: int | None) -> Callable[[Initiator], bool]:
-    """Return what says whether all have come: so many, or the operator's word after each newcomer."""
+def _asked(screen: Screen) -> Select:
+    """Take all who are here once the operator has said, after a newcomer, that these are all."""
     asked = AreTheseAll(screen.output)
 
-    def ready(initiator: Initiator) -> bool:
-        names = [guest.name for guest in initiator.lobby.here()]
-        return len(names) >= expect if expect is not None else asked(names, initiator.lobby.note)
+    def select(meeting: Meeting) -> tuple[str, ...]:
+        lobby = meeting.initiator.lobby
 
-    return ready
+        def names() -> tuple[str, ...]:
+            return tuple(guest.name for guest in lobby.here())
+
+        meeting.wait(lambda: asked(names(), lobby.note), "the machines that are expected")
+        return names()
+
+    return select

@@ -1,7 +1,7 @@
 """The initiator's side of `init`, `preseed` and `plan`, from an order to the tables at the end."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mcloud.attending import ended
@@ -9,17 +9,24 @@ from mcloud.cli.common import refuse_second_cloud
 from mcloud.cli.result import show_fallen, show_result
 from mcloud.cli.screen import Screen
 from mcloud.cli.stopping import WHY, stoppable
+from mcloud.completing import Complete, as_ordered
 from mcloud.errors import McloudError, RunFailed
 from mcloud.forming import Forming
 from mcloud.here import Here
 from mcloud.journal import Journal
 from mcloud.model import Role
 from mcloud.order import Order
-from mcloud.session.initiator import Initiator
+from mcloud.selecting import Select
 
 
 def lead(
-    screen: Screen, here: Here, order: Order, *, address: str, ready: Callable[[Initiator], bool]
+    screen: Screen,
+    here: Here,
+    order: Order,
+    *,
+    address: str,
+    select: Select,
+    complete: Complete = as_ordered,
 ) -> None:
     """Form the cloud that was ordered, or go on with the unfinished run of the same order.
 
@@ -41,11 +48,17 @@ def lead(
         order=order,
         operator=screen,
         watch=screen.happened,
-        ready=ready,
+        select=select,
+        complete=complete,
         journal=journal,
     )
     with stoppable(screen, lambda: forming.stop(WHY)), screen.running():
         cloud = forming.form()
+    _tell(screen, here, order, forming, cloud)
+
+
+def _tell(screen: Screen, here: Here, order: Order, forming: Forming, cloud: Mapping[str, Any]) -> None:
+    """Show what came of it."""
     if order.purpose == "plan":
         screen.say("Nothing was changed; `mcloud preseed FILE` on all carries it out.", type="planned")
     if cloud:

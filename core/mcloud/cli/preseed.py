@@ -15,7 +15,7 @@ from mcloud.errors import McloudError, SettingsError, TrustError
 from mcloud.forms import Preseed, read_file
 from mcloud.here import Here
 from mcloud.order import code_of, order_of, said
-from mcloud.session.initiator import Initiator
+from mcloud.selecting import expected
 
 Purpose = Literal["run", "plan"]
 
@@ -79,12 +79,8 @@ def _lead(screen: Screen, here: Here, read: Preseed, address: str, purpose: Purp
     for fields in order.secrets.values():
         for secret in fields.values():
             here.known.add(secret)
-    expected = {machine.name for machine in read.machines} - {here.host.name}
-
-    def ready(initiator: Initiator) -> bool:
-        return expected <= {guest.name for guest in initiator.lobby.here()}
-
-    lead(screen, here, order, address=address, ready=ready)
+    others = [machine.name for machine in read.machines if machine.name != here.host.name]
+    lead(screen, here, order, address=address, select=expected(others))
 
 
 def _attend(screen: Screen, here: Here, read: Preseed, address: str, purpose: Purpose) -> None:

@@ -1,6 +1,6 @@
 """Settings: one model per plugin becomes questions, the check of the file, its schema and its example."""
 
-from mcloud.forms.ask import Ask, Prompter, asked, fill
+from mcloud.forms.ask import Ask, asked, fill
 from mcloud.forms.commented import example
 from mcloud.forms.core import FORMAT, Address, Cloud, Duration, Machine, Meet, Network
 from mcloud.forms.file import CORE_SECTIONS, read
@@ -21,7 +21,6 @@ __all__ = [
     "Meet",
     "Network",
     "Preseed",
-    "Prompter",
     "asked",
     "check_file_mode",
     "differences",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -13,6 +13,7 @@ from mcloud.forms.problems import dotted
 from mcloud.forms.secret import STARS
 from mcloud.forms.shape import is_secret, is_sequence
 from mcloud.model import Settings, Survey
+from mcloud.prompting import Prompter
 
 S = TypeVar("S", bound=Settings)
 
@@ -26,18 +27,6 @@ class Ask:
     """What this machine offers; other answers are taken too, if the field's type takes them."""
     when: Callable[[Mapping[str, Any]], bool] | None = None
     """Whether to ask at all, by the answers so far (checked, by field); if not, the default holds."""
-
-
-class Prompter(Protocol):
-    """Whom `fill` asks: a terminal, or answers from a script."""
-
-    def ask(self, prompt: str, *, default: str, choices: Sequence[str]) -> str:
-        """Return the answer; "" takes the default, where there is one."""
-        ...
-
-    def complain(self, reason: str) -> None:
-        """Say why the last answer was not taken; the question is asked again."""
-        ...
 
 
 def asked(model: type[Settings]) -> dict[str, Ask]:

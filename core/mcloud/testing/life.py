@@ -19,6 +19,7 @@ from mcloud.model import API, Beacon, Manifest, Node, Survey
 from mcloud.order import Order
 from mcloud.plugins import Plugins
 from mcloud.secrets import Secrets
+from mcloud.selecting import expected
 from mcloud.session import trust
 from mcloud.session.joiner import Joiner
 from mcloud.session.transport import ConnectionLost
@@ -63,7 +64,7 @@ class Life:
             order=self.order,
             operator=self.machine.person,
             watch=self._happened,
-            ready=lambda initiator: others <= {guest.name for guest in initiator.lobby.here()},
+            select=expected(sorted(others)),
             journal=Journal.open(state.journal_path(entry.id), here.known) if entry else None,
             listen="127.0.0.1",
         )

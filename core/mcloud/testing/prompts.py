@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 from mcloud.model import Check
+from mcloud.prompting import Pick
 from mcloud.session.protocol import OutlookLine
 
 
@@ -25,8 +26,38 @@ class Scripted:
     destroys: Sequence[str] | None = None
     """What was to be confirmed; None if nobody asked."""
 
-    def ask(self, prompt: str, *, default: str, choices: Sequence[str]) -> str:  # noqa: ARG002 - Prompter's
+    def heading(self, text: str) -> None:
+        """Show nothing."""
+
+    def ask(
+        self,
+        prompt: str,
+        *,
+        default: str = "",  # noqa: ARG002 - Prompter's, as the next three are
+        choices: Sequence[str] = (),  # noqa: ARG002
+        secret: bool = False,  # noqa: ARG002
+        otherwise: str = "",  # noqa: ARG002
+    ) -> str:
         """Give the next answer."""
+        return self._next(prompt)
+
+    def agree(self, question: str, *, default: bool, otherwise: str = "") -> bool:  # noqa: ARG002
+        """Say yes or no as the script says; "" takes the default."""
+        answer = self._next(question)
+        return answer == "yes" if answer else default
+
+    def pick(self, pick: Pick) -> tuple[str, ...]:
+        """Pick the rows whose keys the script names, separated by blanks."""
+        keys = self._next(pick.question).split()
+        rows = {row.key: row for row in pick.rows()}
+        assert set(keys) <= set(rows), f"{pick.question}: of {keys} there are {sorted(rows)}"
+        closed = [rows[key].closed for key in keys if rows[key].closed]
+        assert not closed, f"{pick.question}: {closed}"
+        reason = pick.check(keys)
+        assert not reason, f"{pick.question}: {reason}"
+        return tuple(key for key in rows if key in keys)
+
+    def _next(self, prompt: str) -> str:
         self.asked.append(prompt)
         if isinstance(self.answers, Mapping):
             if prompt in self.answers and self.asked.count(prompt) == 1:

@@ -1,0 +1,1 @@
+"""Discovery by DNS-SD over multicast DNS."""
