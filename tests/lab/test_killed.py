@@ -24,7 +24,7 @@ def test_the_same_command_completes_a_run_that_was_killed(make_lab, moments):
         hand_out(lab, clouds.cloud_file(3))
         running = {name: begin(lab.machine(name)) for name in lab.names()}
         for name, event, key in moments:
-            _wait_for_line(lab.machine(name), event, key)
+            _wait_for_line(lab, lab.machine(name), event, key)
             running[name].kill()
             running[name].wait()
             running[name] = begin(lab.machine(name))
@@ -38,7 +38,7 @@ def test_the_same_command_completes_a_run_that_was_killed(make_lab, moments):
         lab.down()
 
 
-def _wait_for_line(machine, event, key):
+def _wait_for_line(lab, machine, event, key):
     """Return when the journal has such a line, and it is not yet the end of the run."""
     deadline = time.monotonic() + 120
     while True:
@@ -46,7 +46,8 @@ def _wait_for_line(machine, event, key):
         if any(line["event"] == event and str(line["key"]).startswith(key) for line in lines):
             assert not any(line["event"] == "finished" for line in lines)
             return
-        assert time.monotonic() < deadline, f"no {event} {key} in {[line['key'] for line in lines]}"
+        said = [f"{line['event']} {line['key']} {line.get('error', '')}" for line in lines]
+        assert time.monotonic() < deadline, f"no {event} {key} in {said}\n{clouds.logs(lab)}"
         time.sleep(0.02)
 
 

@@ -45,7 +45,7 @@ def token_step(node: Node) -> Step:
 
 
 def joining_step(node: Node, local: Local | None) -> Step:
-    """Join with the token, side by side with other joiners, and give this machine's part of `local`."""
+    """Join with the token and give this machine's part of `local`."""
     return Step(
         name="member",
         run=partial(_join, node, local),
