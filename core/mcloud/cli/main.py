@@ -16,6 +16,7 @@ from mcloud.cli.join import join
 from mcloud.cli.lab import lab
 from mcloud.cli.plugins import plugins
 from mcloud.cli.preseed import plan, preseed
+from mcloud.cli.runs import runs
 from mcloud.cli.schema import schema
 from mcloud.cli.screen import Screen
 from mcloud.cli.undo import undo
@@ -39,7 +40,7 @@ def cli() -> None:
     """
 
 
-for command in (init, join, preseed, plan, undo, example, schema, code, plugins, lab):
+for command in (init, join, preseed, plan, undo, runs, example, schema, code, plugins, lab):
     cli.add_command(command)
 
 
