@@ -9,6 +9,7 @@ import click
 
 import mcloud_start
 from mcloud.cli.bugs import BUG, write_down
+from mcloud.cli.bundle import bundle
 from mcloud.cli.code import code
 from mcloud.cli.example import example
 from mcloud.cli.init import init
@@ -40,7 +41,7 @@ def cli() -> None:
     """
 
 
-for command in (init, join, preseed, plan, undo, runs, example, schema, code, plugins, lab):
+for command in (init, join, preseed, plan, undo, runs, bundle, example, schema, code, plugins, lab):
     cli.add_command(command)
 
 

@@ -1,0 +1,142 @@
+"""What helps to find a fault, in one archive: journals, logs, versions, survey, services; no secrets."""
+
+import io
+import json
+import platform
+import re
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from mcloud.errors import McloudError
+from mcloud.files import replace_file
+from mcloud.host import Host
+from mcloud.plugins import Plugins
+from mcloud.secrets import MASK, Secrets
+from mcloud.state import State
+from mcloud.survey import survey
+
+SECONDS = 20.0
+"""For each command: a service that hangs must not keep the rest."""
+LARGEST = 4_000_000
+"""Bytes of one file; of a longer one the end is taken."""
+
+_KEPT = ("runs/index", "runs/*.jsonl", "cloud.json", "mcloud.log", "mcloud.log.1", "bugs.log")
+_COMMANDS = {
+    "system/failed-units.txt": ("systemctl", "--failed", "--no-pager"),
+    "system/warnings.txt": ("journalctl", "--boot", "--priority", "warning", "--lines", "1000", "--no-pager"),
+    "system/addresses.txt": ("ip", "-brief", "address"),
+    "system/routes.txt": ("ip", "route", "show", "table", "all"),
+    "system/disks.txt": ("lsblk", "--output", "NAME,SIZE,TYPE,FSTYPE,MOUNTPOINTS,SERIAL"),
+    "system/clock.txt": ("timedatectl", "show"),
+}
+# What secrets of others look like that we were never told: private keys, keys of Ceph, and whatever
+# is called a password, token or secret.
+_LIKE_SECRETS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----"
+    r"|\bAQ[A-Za-z0-9+/]{36,38}={1,2}"
+    r"""|(?<=["' ])(?:\w*(?:password|passphrase|token|secret)\w*)["']?\s*[:=]\s*["']?[^\s"',}]{6,}""",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of the archive; `text` is asked for when it is made and may raise McloudError, OSError."""
+
+    name: str
+    text: Callable[[], str]
+
+
+def parts(host: Host, state: State, plugins: Plugins) -> Sequence[Part]:
+    """Return all that goes into the archive; nothing is looked at yet."""
+    commands = dict(_COMMANDS)
+    for plugin, manifest in plugins.manifests.items():
+        for argv in manifest.shows:
+            name = re.sub(r"[^a-z0-9.]+", "-", " ".join(argv).lower())
+            commands[f"services/{plugin}/{name}.txt"] = argv
+    return [
+        Part("versions.json", partial(_versions, plugins)),
+        Part("survey.json", lambda: survey(host).model_dump_json(indent=1)),
+        *(
+            Part(f"services/{name}/state.json", partial(_state, host, plugins, name))
+            for name in plugins.having("inspect")
+        ),
+        *(Part(name, partial(_said, host, argv)) for name, argv in commands.items()),
+        *(Part(f"mcloud/{path.relative_to(state.folder)}", partial(_end, path)) for path in _files(state)),
+    ]
+
+
+def write_bundle(path: Path, wanted: Sequence[Part], *, folder: str, known: Secrets) -> dict[str, str]:
+    """Ask for all parts side by side, write the archive for its owner alone; return what is missing and why.
+
+    Raises OSError if the archive cannot be written.
+    """
+    with ThreadPoolExecutor(thread_name_prefix="bundle") as pool:
+        asked = [(part.name, pool.submit(part.text)) for part in wanted]
+    missing: dict[str, str] = {}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, answer in asked:
+            error = answer.exception()
+            if error is None:
+                _put(archive, f"{folder}/{name}", masked(answer.result(), known))
+            elif isinstance(error, McloudError | OSError):
+                missing[name] = known.mask(str(error))
+            else:
+                raise error
+        _put(archive, f"{folder}/missing.json", json.dumps(missing, indent=1))
+    replace_file(path, packed.getvalue(), mode=0o600)
+    return missing
+
+
+def masked(text: str, known: Secrets) -> str:
+    """Return a text without secrets: those we know, and what looks like one."""
+    return _LIKE_SECRETS.sub(MASK, known.mask(text))
+
+
+def _put(archive: tarfile.TarFile, name: str, text: str) -> None:
+    content = text.encode(errors="backslashreplace")
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = len(content), 0o600, int(time.time())
+    archive.addfile(entry, io.BytesIO(content))
+
+
+def _files(state: State) -> Iterator[Path]:
+    for pattern in _KEPT:
+        yield from sorted(state.folder.glob(pattern))
+
+
+def _end(path: Path) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - LARGEST))
+        text = file.read().decode(errors="backslashreplace")
+    # Never in the middle of a line: half a secret would not be known for one.
+    return text if size <= LARGEST else text.partition("\n")[2]
+
+
+def _versions(plugins: Plugins) -> str:
+    told = {
+        "mcloud": version("mcloud-cluster"),
+        "python": platform.python_version(),
+        "plugins": dict(plugins.versions),
+        "broken": {one.name: one.reason for one in plugins.broken.values()},
+    }
+    return json.dumps(told, indent=1)
+
+
+def _state(host: Host, plugins: Plugins, name: str) -> str:
+    found = plugins.inspect(name, host=host)
+    return found.model_dump_json(indent=1) if found is not None else "null"
+
+
+def _said(host: Host, argv: Sequence[str]) -> str:
+    result = host.run(argv, check=False, seconds=SECONDS)
+    ended = f"(ended with status {result.status})\n" if result.status else ""
+    return f"$ {' '.join(argv)}\n{ended}{result.stdout}{result.stderr}"
