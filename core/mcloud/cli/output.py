@@ -3,7 +3,9 @@
 import json
 import os
 import sys
+import termios
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import RLock
@@ -37,7 +39,10 @@ class Output:
         )
         self._live: Live | None = None
         self._question = ""
+        self._wake: Callable[[], None] | None = None
+        self._waiting: deque[Callable[[], None]] = deque()
         self._began = time.monotonic()
+        self._found = _terminal_settings()
 
     @property
     def seconds(self) -> float:
@@ -59,17 +64,11 @@ class Output:
         if not verbatim and stream.isatty():
             text = wrapped(text, self.size[0])
         with self.lock:
-            if error:
-                self.stop_live()
-                with suppress(OSError):
-                    sys.stderr.write(text + "\n")
-                    sys.stderr.flush()
-                return
-            self._put_aside()
-            with _reader_may_go():
-                self._console.print(Text(text, style=style if self.mode == "live" else ""), soft_wrap=True)
-            if self._question:
-                self._write(self._question)
+            if self._wake is not None:
+                self._waiting.append(lambda: self._print(text, style, error=error))
+                self._wake()
+            else:
+                self._print(text, style, error=error)
 
     def fields(self, fields: Mapping[str, Any], *, masked: bool = True) -> None:
         """Print one JSON object, on a line of its own."""
@@ -90,10 +89,34 @@ class Output:
         with self.lock:
             self._question = ""
 
+    @contextmanager
+    def beside(self, wake: Callable[[], None]) -> Iterator[None]:
+        """While open: something else draws on the terminal, and lines wait until it calls `catch_up`.
+
+        `wake` is told of each from any thread, and must not wait itself.
+        """
+        with self.lock:
+            self.stop_live()
+            self._wake = wake
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._wake = None
+                self.catch_up(lambda: None)
+
+    def catch_up(self, make_room: Callable[[], None]) -> None:
+        """Print the lines that wait, if there are any, once there is room for them."""
+        with self.lock:
+            if self._waiting:
+                make_room()
+            while self._waiting:
+                self._waiting.popleft()()
+
     def start_live(self, drawn: Callable[[], RenderableType]) -> None:
         """Draw what `drawn` returns below all lines, again and again; not while a question is open."""
         with self.lock:
-            if self._live is None and not self._question and self.mode == "live":
+            if self._live is None and not self._question and not self._wake and self.mode == "live":
                 self._live = Live(
                     console=self._console, get_renderable=drawn, refresh_per_second=REFRESHES, transient=True
                 )
@@ -108,9 +131,25 @@ class Output:
 
     def restore(self) -> None:
         """Leave the terminal usable where the program ends on the spot."""
+        if self._found is not None:
+            with suppress(OSError, termios.error):
+                termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._found)
         if self.mode == "live":
             with suppress(OSError):
                 os.write(1, f"{SHOW_CURSOR}\n".encode())
+
+    def _print(self, text: str, style: str, *, error: bool) -> None:
+        if error:
+            self.stop_live()
+            with suppress(OSError):
+                sys.stderr.write(text + "\n")
+                sys.stderr.flush()
+            return
+        self._put_aside()
+        with _reader_may_go():
+            self._console.print(Text(text, style=style if self.mode == "live" else ""), soft_wrap=True)
+        if self._question:
+            self._write(self._question)
 
     def _put_aside(self) -> None:
         """Make room where a question is open; it is asked again below."""
@@ -129,6 +168,14 @@ class _Console(Console):
         """Go on without a reader; rich would end the program."""
         self.quiet = True
         _reader_is_gone()
+
+
+def _terminal_settings() -> list[Any] | None:
+    """Return how the terminal was found, None if there is none."""
+    try:
+        return termios.tcgetattr(sys.stdin.fileno())
+    except (OSError, ValueError, AttributeError, termios.error):
+        return None
 
 
 @contextmanager

@@ -1,12 +1,10 @@
 """What a person sees and is asked: live lanes on a terminal, lines in a pipe, objects with --json."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
-import click
 from pydantic import SecretStr
 from rich.console import Group
 
@@ -17,6 +15,7 @@ from mcloud.cli.lines import step_line
 from mcloud.cli.live import lane_lines
 from mcloud.cli.output import Output
 from mcloud.cli.plans import check_lines, loss_lines, work_lines
+from mcloud.cli.prompts import Prompts
 from mcloud.errors import McloudError, SettingsError
 from mcloud.model import Check
 from mcloud.secrets import Secrets
@@ -27,14 +26,13 @@ TOLD = frozenset({"done", "adopted", "failed", "undone", "left"})
 """Happenings worth a line where nothing can be redrawn."""
 
 
-class Screen:
-    """The person's screen: an `Operator` and a `Watch`. Everything others say is shown as plain text."""
+class Screen(Prompts):
+    """The person's screen: `Operator`, `Watch` and `Prompter`. What others say is shown as plain text."""
 
     def __init__(self, known: Secrets, *, json_lines: bool = False, plain: bool = False) -> None:
         """Begin; `known` is masked in all that is shown."""
+        super().__init__(Output(known, json_lines=json_lines, plain=plain))
         self.known = known
-        self.output = Output(known, json_lines=json_lines, plain=plain)
-        self.mode = self.output.mode
         self.yes = False
         """Whether the operator has said yes beforehand."""
         self.lanes = Lanes()
@@ -83,7 +81,7 @@ class Screen:
         if destroys:
             things = "what is" if len(destroys) == 1 else f"the {len(destroys)} things"
             question += f", and lose {things} named above for good"
-        agreed = self.yes or self.ask(f"{question}?", default=not destroys)
+        agreed = self.yes or self.agree(question, default=not destroys)
         self.mark("confirmed")
         return agreed
 
@@ -103,11 +101,6 @@ class Screen:
                     self.output.start_live(self._drawn)
 
     # ---- what the commands call -----------------------------------------------------------------------
-
-    @property
-    def can_ask(self) -> bool:
-        """Whether there is a person at a terminal."""
-        return self.mode != "json" and sys.stdin.isatty()
 
     def mark(self, what: str) -> None:
         """Note when something happened, for the table of times."""
@@ -130,26 +123,6 @@ class Screen:
             self.output.fields(fields or {"type": "text", "text": text})
         else:
             self.output.line(text, style, verbatim=verbatim)
-
-    def ask(self, question: str, *, default: bool) -> bool:
-        """Ask yes or no and wait for the answer. Raises Abort at the end of the input."""
-        while True:
-            answer = self.ask_line(f"{question} [{'Y/n' if default else 'y/N'}] ").lower()
-            if answer in {"y", "yes", "n", "no"}:
-                return answer.startswith("y")
-            if not answer:
-                return default
-
-    def ask_line(self, question: str) -> str:
-        """Ask for a line. Raises Abort at the end of the input."""
-        self.output.pose(question)
-        try:
-            line = sys.stdin.readline()
-        finally:
-            self.output.answered()
-        if not line:
-            raise click.Abort
-        return line.strip()
 
     def error(self, error: McloudError) -> None:
         """Show an error with all that is inside: on standard error, with --json among the other objects."""

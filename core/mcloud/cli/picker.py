@@ -1,0 +1,169 @@
+"""Picking with the keyboard: the table is drawn below what is said meanwhile, and gone after."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from prompt_toolkit.application import Application
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout import FormattedTextControl, Layout, Window
+from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.styles import Attrs, Style
+
+from mcloud.cli.output import Output
+from mcloud.cli.picking import Picking
+from mcloud.cli.picktable import table_lines
+from mcloud.prompting import Pick
+
+REREAD = 0.25
+"""Seconds between two looks at the rows."""
+ESCAPE = 0.1
+"""Seconds after which Esc is a key of its own, and not the beginning of another."""
+DIM = "dim" if "dim" in Attrs._fields else ""
+"""Older versions of prompt_toolkit cannot."""
+STYLES = {"question": "bold", "head": "bold", "cursor": "bold", "closed": DIM, "reason": "bold", "foot": DIM}
+
+Taken = tuple[str, ...]
+
+
+def pick_live(pick: Pick, output: Output) -> tuple[Taken, list[str]]:
+    """Let a person pick; return the keys and what their rows are called.
+
+    Ctrl-C is the signal that it is elsewhere, and click.Abort; so is the end of the input. What
+    `rows` and `check` raise ends it, too.
+    """
+    picker = _Picker(pick, output)
+    with interrupted(), output.beside(picker.wake):
+        taken = picker.run()
+    return taken, [picker.state.title(key) for key in taken]
+
+
+def terminal(output: Output) -> Vt100_Output:
+    """Return the terminal for prompt_toolkit; it is never asked where the cursor is: not all answer."""
+
+    def size() -> Size:
+        columns, rows = output.size
+        return Size(rows=rows, columns=columns)
+
+    return Vt100_Output(sys.stdout, size, term=os.environ.get("TERM"), enable_cpr=False)
+
+
+@contextmanager
+def interrupted() -> Iterator[None]:
+    """Make the signal it would be elsewhere of a Ctrl-C that came as a key, once all else is put back."""
+    try:
+        yield
+    except EOFError:
+        raise click.Abort from None
+    except KeyboardInterrupt as pressed:
+        if type(pressed) is KeyboardInterrupt:  # others were raised by who minds signals
+            signal.raise_signal(signal.SIGINT)
+        raise
+
+
+class _Picker:
+    def __init__(self, pick: Pick, output: Output) -> None:
+        self.state = Picking(pick)
+        self._output = output
+        self._news: list[str] = []
+        control = FormattedTextControl(self._text, focusable=True, show_cursor=True)
+        self._app: Application[Taken] = Application(
+            layout=Layout(Window(control, wrap_lines=False, always_hide_cursor=False)),
+            key_bindings=self._keys(),
+            style=Style.from_dict({}),
+            color_depth=ColorDepth.DEPTH_1_BIT,  # bold and dim need none
+            erase_when_done=True,
+            refresh_interval=REREAD,
+            before_render=lambda _app: self._before_render(),
+            output=terminal(output),
+        )
+        self._app.ttimeoutlen = ESCAPE
+
+    def run(self) -> Taken:
+        return self._app.run(set_exception_handler=False, handle_sigint=False)
+
+    def wake(self) -> None:
+        """Have what waits printed above the table, from any thread."""
+        self._app.invalidate()
+
+    def _before_render(self) -> None:
+        """Print what waits, and look at the rows anew."""
+        self._output.catch_up(self._app.renderer.erase)
+        self._guarded(self._reread)
+
+    def _reread(self) -> None:
+        news = [said.text for said in self.state.reread() if said.what != "changed"]
+        # What was lost comes first: it may not all fit.
+        self._news = sorted(self._news + news, key=lambda said: "no longer picked" not in said)
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Do something; what it raises ends the picking, instead of being logged by the loop."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - raised again, where picking began
+            if not self._app.is_done:
+                self._app.exit(exception=error)
+
+    def _text(self) -> StyleAndTextTuples:
+        width, height = self._output.size
+        found: StyleAndTextTuples = []
+        for style, line in table_lines(self.state, self._news, width=width, height=height):
+            # The terminal's own cursor is on the mark, for those who follow it.
+            found += [("", line[:3]), ("[SetCursorPosition]", "")] if style == "cursor" else []
+            found += [(STYLES.get(style, ""), line[3:] if style == "cursor" else line), ("", "\n")]
+        return found[:-1]
+
+    def _keys(self) -> KeyBindings:
+        keys, state = KeyBindings(), self.state
+
+        def on(*names: str | Keys, act: Callable[[KeyPressEvent], None]) -> None:
+            for name in names:
+                keys.add(name, eager=name == "escape")(lambda event: self._pressed(event, act))
+
+        on("up", "c-p", act=lambda _: state.move(-1))
+        on("down", "tab", act=lambda _: state.move(1))
+        on("pageup", act=lambda _: state.move(-self._page))
+        on("pagedown", act=lambda _: state.move(self._page))
+        on("home", act=lambda _: state.move(-len(state.rows)))
+        on("end", act=lambda _: state.move(len(state.rows)))
+        on(" ", act=lambda _: self._space())
+        on("right", "c-a", act=lambda _: None if state.single else state.all())
+        on("left", "c-n", act=lambda _: None if state.single else state.none())
+        on("backspace", act=lambda _: state.narrow(state.filter[:-1]))
+        on("escape", "c-u", act=lambda _: state.narrow(""))
+        on("enter", "c-j", act=self._take)
+        on("c-c", act=lambda event: event.app.exit(exception=KeyboardInterrupt()))
+        on("c-d", act=lambda event: event.app.exit(exception=EOFError()))
+        typed = (Keys.Any, Keys.BracketedPaste)
+        on(*typed, act=lambda event: state.narrow(state.filter + _printable(event.data)))
+        return keys
+
+    def _pressed(self, event: KeyPressEvent, act: Callable[[KeyPressEvent], None]) -> None:
+        self._news.clear()
+        if not event.app.is_done:
+            self._guarded(lambda: act(event))
+
+    @property
+    def _page(self) -> int:
+        return max(1, self._output.size[1] // 2)
+
+    def _space(self) -> None:
+        if self.state.cursor and not self.state.single:
+            self.state.toggle(self.state.cursor)
+
+    def _take(self, event: KeyPressEvent) -> None:
+        self._reread()
+        taken = self.state.take()
+        if taken is not None:
+            event.app.exit(result=taken)
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

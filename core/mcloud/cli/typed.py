@@ -1,0 +1,46 @@
+"""What a person types, line by line; never waited for longer than is wanted, secrets not shown."""
+
+import os
+import select
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+LONGEST = 4096
+"""Bytes; a terminal gives no longer lines (N_TTY_BUF_SIZE of Linux)."""
+
+
+def read_line(seconds: float | None = None) -> str | None:
+    """Return the next line, None if there is none in time. Raises Abort at the end of the input.
+
+    Reads the terminal itself, which gives one line at a time: nothing is left in a buffer of ours.
+    """
+    file = sys.stdin.fileno()
+    ready, _, _ = select.select([file], [], [], seconds)
+    if not ready:
+        return None
+    try:
+        line = os.read(file, LONGEST)
+    except OSError as error:  # the terminal is gone
+        raise click.Abort from error
+    if not line:
+        raise click.Abort
+    return line.decode(errors="replace").strip()
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """While open: what is typed is not shown."""
+    file = sys.stdin.fileno()
+    before = termios.tcgetattr(file)
+    silent = [*before]
+    silent[3] = silent[3] & ~termios.ECHO | termios.ECHONL
+    # What was typed before the question is no answer to it, and was seen.
+    termios.tcsetattr(file, termios.TCSAFLUSH, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(file, termios.TCSADRAIN, before)
