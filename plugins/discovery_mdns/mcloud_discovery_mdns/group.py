@@ -94,13 +94,23 @@ def opened(link: Link) -> Iterator[Group]:
 def _open(link: Link) -> Zeroconf:
     own: list[str | int] = [*([link.ipv4] if link.ipv4 else []), *([link.index] if link.ipv6 else [])]
     try:
+        _try_port(socket.AF_INET6 if link.ipv6 else socket.AF_INET)
         return Zeroconf(interfaces=own, use_asyncio=False)
-    except OSError as error:
-        taken = f"UDP port {PORT} is held by a program that does not share it"
-        why = taken if error.errno == errno.EADDRINUSE else str(error)
-        raise DiscoveryError(f"cannot speak mDNS on {link.name}: {why}", hint=ELSE) from error
-    except (Error, RuntimeError) as error:
+    except (OSError, Error, RuntimeError) as error:
         raise DiscoveryError(f"cannot speak mDNS on {link.name}: {error}", hint=ELSE) from error
+
+
+def _try_port(family: socket.AddressFamily) -> None:
+    """Bind as zeroconf will; it would leave its socket open if it could not. Raises OSError."""
+    with socket.socket(family, socket.SOCK_DGRAM) as door:
+        for share in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            door.setsockopt(socket.SOL_SOCKET, share, 1)
+        try:
+            door.bind(("", PORT))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise OSError(f"UDP port {PORT} is held by a program that does not share it") from None
+            raise
 
 
 def _bind_to(link: Link, zeroconf: Zeroconf) -> None:
