@@ -121,7 +121,7 @@ class _Numbered:
 
     def _say_reason(self) -> None:
         if self.state.reason:
-            self._output.line(f"{self.state.reason[:1].upper()}{self.state.reason[1:]}.")
+            self._output.line(f"{self.state.reason}.")
             self.state.reason = ""
 
     def _say_picked(self) -> None:

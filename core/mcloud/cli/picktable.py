@@ -1,10 +1,9 @@
 """A table to pick from as lines that fit a terminal: never wrapped, what matters least is cut first."""
 
 import sys
-import textwrap
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 from mcloud.cli.lines import clean
 from mcloud.cli.picking import Picking
@@ -33,7 +32,7 @@ def table_lines(picking: Picking, news: Sequence[str], *, width: int, height: in
     The rows that have no place are scrolled; on a low terminal the keys and the head go first.
     """
     width, room = max(10, width - 1), max(2, height - ROOM_ABOVE)
-    question = [("question", line) for line in textwrap.wrap(clean(picking.pick.question), width)[:2]]
+    question = [("question", line) for line in _fold(clean(picking.pick.question), width)[:2]]
     foot = _foot(picking, width)
     said = [("reason", line) for line in _said(picking, news, width, most=1 if height < ROOMY else 2)]
     head, body, whole = _body(picking, width)
@@ -126,15 +125,15 @@ def _detail(picking: Picking, lines: Sequence[Line], width: int) -> list[Line]:
         for head, cell in zip(heads, row, strict=True)
         if cell not in shown
     ]
-    text = textwrap.wrap("; ".join(cut), width - 6)
+    text = _fold("; ".join(cut), width - 6)
     text = [*text[:1], _cut(" ".join(text[1:]), width - 6), ""][:2]
     return [("detail", f"      {line}".rstrip()) for line in text]
 
 
 def _said(picking: Picking, news: Sequence[str], width: int, *, most: int) -> list[str]:
     """Return what is to be told, the reason before the news; at least one line, so that nothing jumps."""
-    told = "; ".join([f"{picking.reason[:1].upper()}{picking.reason[1:]}"] if picking.reason else news)
-    lines = textwrap.wrap(told, width)
+    told = "; ".join([picking.reason] if picking.reason else news)
+    lines = _fold(told, width)
     if len(lines) > most:
         lines = [*lines[: most - 1], _cut(" ".join(lines[most - 1 :]), width)]
     return lines or [""]
@@ -160,3 +159,14 @@ def _cut(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
     return set_cell_size(text, width - 1).rstrip() + "…" if width > 1 else "…"[:width]
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Wrap between words, by what they take on a terminal; a word that is longer than a line is cut up."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines += chop_cells(word, width)
+    return lines
