@@ -130,6 +130,22 @@ def mend(lab: Lab, *, one: str, other: str) -> None:
     lab.mend(one, other)
 
 
+@_command(name="fail-disk")
+@click.argument("machine")
+@click.argument("disk")
+def fail_disk(lab: Lab, *, machine: str, disk: str) -> None:
+    """Let a disk (sdb) die: nothing on it can be reached any more."""
+    lab.fail_disk(machine, disk)
+
+
+@_command(name="renew-disk")
+@click.argument("machine")
+@click.argument("disk")
+def renew_disk(lab: Lab, *, machine: str, disk: str) -> None:
+    """Put an empty disk in the place of one that failed."""
+    lab.renew_disk(machine, disk)
+
+
 @_command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(lab: Lab, *, as_json: bool) -> None:

@@ -52,6 +52,27 @@ def detach(lab: str) -> None:
         (IMAGES / lab).rmdir()
 
 
+def fail(lab: str, machine: str, disk: str) -> None:
+    """Let a disk die: from now on nothing on it can be reached, reading and writing fail."""
+    _resize(lab, machine, disk, "0")
+
+
+def renew(lab: str, machine: MachineLayout, disk: str) -> None:
+    """Put an empty disk of the same size in the place of one that failed."""
+    sizes = {one.name: one.size for one in machine.disks}
+    _resize(lab, machine.name, disk, sizes[disk])
+
+
+def _resize(lab: str, machine: str, disk: str, size: str) -> None:
+    """Change a disk's size under whoever uses it: what lies behind its end cannot be reached."""
+    file = image(lab, machine, disk)
+    device = _attached(lab).get(str(file))
+    if device is None:
+        raise ServiceError(f"{machine} has no disk {disk}", hint="is the machine on? `lab status`")
+    execute(["truncate", "--size", size, str(file)])
+    execute(["losetup", "--set-capacity", device])
+
+
 def _attached(lab: str) -> dict[str, str]:
     listed = execute(["losetup", "--list", "--json", "--output", "NAME,BACK-FILE"])
     devices = json.loads(listed)["loopdevices"] if listed.strip() else []

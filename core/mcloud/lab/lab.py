@@ -103,6 +103,16 @@ class Lab:
         with locked(self.name):
             cuts.mend(self.name, *self._pair(one, other))
 
+    def fail_disk(self, machine: str, disk: str) -> None:
+        """Let a disk (`sdb`) die: from now on nothing on it can be reached."""
+        with locked(self.name):
+            disks.fail(self.name, machine, disk)
+
+    def renew_disk(self, machine: str, disk: str) -> None:
+        """Put an empty disk in the place of one that failed."""
+        with locked(self.name):
+            disks.renew(self.name, self.layout().machine(machine), disk)
+
     def cuts(self) -> list[tuple[str, str]]:
         """Return the pairs of machines that are cut off from each other."""
         return sorted(cuts.cuts(self.name))
