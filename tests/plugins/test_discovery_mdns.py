@@ -290,7 +290,7 @@ NUMBERS = itertools.count()
 CUTS = st.lists(st.tuples(st.integers(0, 600), st.binary(max_size=4)), max_size=6)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=400, deadline=None, derandomize=True)
 @given(random=st.binary(max_size=600), fields=FIELDS, cuts=CUTS, length=st.integers(0, 600))
 def test_no_packet_whatever_ends_a_search(listening, random, fields, cuts, length):
     heard, say = listening
