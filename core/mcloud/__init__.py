@@ -14,7 +14,15 @@ from mcloud.errors import (
     SettingsError,
     TrustError,
 )
-from mcloud.forms import Ask, Duration, Network
+from mcloud.forms import Ask, Choice, Duration, Network, SoFar, Topic
+from mcloud.forms.offered import (
+    DISK_COLUMNS,
+    blank_disks,
+    disk_choices,
+    find_disk,
+    shared_networks,
+    stable_path,
+)
 from mcloud.host import FileStat, Host, Result
 from mcloud.model import (
     API,
@@ -50,10 +58,12 @@ hookimpl = pluggy.HookimplMarker("mcloud")
 
 __all__ = [
     "API",
+    "DISK_COLUMNS",
     "Ask",
     "Beacon",
     "Channel",
     "Check",
+    "Choice",
     "CommandError",
     "DiscoveryError",
     "Disk",
@@ -86,12 +96,19 @@ __all__ = [
     "ServiceState",
     "Settings",
     "SettingsError",
+    "SoFar",
     "Step",
     "StepContext",
     "StorageAccess",
     "StoragePool",
     "Survey",
+    "Topic",
     "TrustError",
     "VirtualNetworks",
+    "blank_disks",
+    "disk_choices",
+    "find_disk",
     "hookimpl",
+    "shared_networks",
+    "stable_path",
 ]

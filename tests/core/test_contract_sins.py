@@ -209,7 +209,7 @@ def test_a_setting_that_cannot_be_typed_is_refused():
 
     said = _refusal(
         _contract(_plugin(manifest=_manifest(settings=Odd)), settings={"flags": {"a": 1}}),
-        "test_answers_make_a_file_that_reads_back_the_same",
+        "test_every_setting_can_be_typed",
     )
     assert "Flags" in said
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from mcloud import Disk, Nic, Node, Survey
+from mcloud import Disk, Nic, Node, Survey, stable_path
 from mcloud_ceph.files import client_caps, conf, fsid_of, keyring, monitor_addresses, new_key
 from mcloud_ceph.layout import (
     copies,
@@ -19,7 +19,7 @@ from mcloud_ceph.layout import (
     public_address,
     step_name,
 )
-from mcloud_ceph.settings import CephNode, CephSettings, stable_path
+from mcloud_ceph.settings import CephNode, CephSettings
 
 FSID = "11111111-2222-4333-8444-555555555555"
 

@@ -3,7 +3,7 @@
 from mcloud import Disk, Node, ServiceState, Survey
 from mcloud_lxd import plugin
 from mcloud_lxd.choice import choose_local
-from mcloud_lxd.settings import LxdNode, LxdSettings, free_disks
+from mcloud_lxd.settings import LxdNode, LxdSettings, local_disks
 
 BLANK = Disk(device="/dev/sda", size=10**9, links=("/dev/disk/by-id/ata-A",))
 FRESH = ServiceState(
@@ -142,6 +142,14 @@ def test_an_lxd_that_does_not_answer_is_a_warning():
     assert "its socket is not there" in found(*nodes, level="warning")[0].message
 
 
-def test_only_disks_that_are_free_are_proposed():
-    busy = BLANK.model_copy(update={"device": "/dev/sdb", "busy": "mounted on /"})
-    assert free_disks(Survey(disks=(BLANK, busy))) == ["/dev/sda"]
+def test_the_smallest_of_several_blank_disks_is_proposed_and_a_single_one_is_left_to_others():
+    blank = BLANK.model_copy(update={"links": ()})
+    busy = blank.model_copy(update={"device": "/dev/sdb", "busy": "mounted on /"})
+    large = blank.model_copy(update={"device": "/dev/sdc", "size": blank.size * 2})
+
+    def proposed(*disks):
+        node = machine().model_copy(update={"survey": Survey(disks=disks)})
+        return [(choice.value, choice.closed, choice.picked) for choice in local_disks(node)]
+
+    assert proposed(blank, busy) == [("/dev/sda", "", False), ("/dev/sdb", "mounted on /", False)]
+    assert proposed(large, blank) == [("/dev/sdc", "", False), ("/dev/sda", "", True)]

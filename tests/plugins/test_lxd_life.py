@@ -535,6 +535,9 @@ def test_inspect_tells_fresh_used_clustered_and_absent_apart():
         fresh = plugin.inspect(host)
         assert (fresh.standing, fresh.version, fresh.note) == ("idle", "5.0.2", "")
         assert fresh.features == ("driver-btrfs", "driver-ceph", "driver-dir")
+        host.answer.__self__.cluster.devices["eth0"] = {"type": "nic"}
+        assert plugin.inspect(host).features[-1] == "default-profile:eth0"
+        host.answer.__self__.cluster.devices.clear()
         host.answer.__self__.cluster.things["networks"] = {"br9": {"name": "br9", "managed": True}}
         assert (plugin.inspect(host).standing, plugin.inspect(host).note) == ("alone", "network br9")
         host.answer.__self__.cluster.things.clear()

@@ -1,6 +1,6 @@
 """Settings: one model per plugin becomes questions, the check of the file, its schema and its example."""
 
-from mcloud.forms.ask import Ask, asked, fill
+from mcloud.forms.ask import Ask, Choice, SoFar, Topic, asked
 from mcloud.forms.commented import example
 from mcloud.forms.core import FORMAT, Address, Cloud, Duration, Machine, Meet, Network
 from mcloud.forms.file import CORE_SECTIONS, read
@@ -15,18 +15,20 @@ __all__ = [
     "FORMAT",
     "Address",
     "Ask",
+    "Choice",
     "Cloud",
     "Duration",
     "Machine",
     "Meet",
     "Network",
     "Preseed",
+    "SoFar",
+    "Topic",
     "asked",
     "check_file_mode",
     "differences",
     "dump",
     "example",
-    "fill",
     "plain",
     "public",
     "read",

@@ -5,8 +5,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from mcloud import Disk, DiskChoice, Node
-from mcloud_ceph.settings import CephNode, CephSettings, stable_path
+from mcloud import DiskChoice, Node, find_disk, stable_path
+from mcloud_ceph.settings import CephNode, CephSettings
 
 CLUSTER = "ceph"
 """Ceph's own name for the files in /etc/ceph; other names have been deprecated since Nautilus."""
@@ -70,24 +70,17 @@ def step_name(disk: DiskChoice) -> str:
     return "osd-" + re.sub(r"[^a-z0-9]+", "-", disk.path.removeprefix("/dev/").removeprefix("disk/").lower())
 
 
-def found_disk(node: Node, choice: DiskChoice) -> Disk | None:
-    """Return what the survey knows of a chosen disk, by any of its names."""
-    return next(
-        (disk for disk in node.survey.disks if choice.path == disk.device or choice.path in disk.links), None
-    )
-
-
 def lasting_path(node: Node, choice: DiskChoice) -> str:
     """Return the name under which the disk is found after a reboot too."""
     if choice.path.startswith("/dev/disk/"):
         return choice.path
-    found = found_disk(node, choice)
+    found = find_disk(node, choice)
     return stable_path(found) if found else choice.path
 
 
 def loss(node: Node, choice: DiskChoice) -> str:
     """Say in words what wiping a disk loses: `everything on /dev/sdb of n1 (10 GiB, ext4, MODEL)`."""
-    disk = found_disk(node, choice)
+    disk = find_disk(node, choice)
     if disk is None:
         return f"everything on {choice.path} of {node.name}"
     facts = [f"{disk.size / 2**30:.0f} GiB", disk.content, disk.model]

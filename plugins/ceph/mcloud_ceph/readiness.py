@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mcloud import Check, DiskChoice, Node
+from mcloud import Check, DiskChoice, Node, find_disk
 from mcloud_ceph.inspection import PACKAGES
-from mcloud_ceph.layout import address_in, copies, disks_of, found_disk
+from mcloud_ceph.layout import address_in, copies, disks_of
 from mcloud_ceph.settings import SMALLEST_DISK, CephNode, CephSettings
 
 OSD_MEMORY = 4 * 2**30
@@ -59,7 +59,7 @@ def _networks(node: Node, settings: CephSettings) -> Iterable[Check]:
 def _disks(node: Node, choices: Sequence[DiskChoice]) -> Iterable[Check]:
     taken: dict[str, str] = {}
     for choice in choices:
-        found = found_disk(node, choice)
+        found = find_disk(node, choice)
         device = found.device if found else choice.path
         trouble = _trouble(node, choice)
         if device in taken:
@@ -80,7 +80,7 @@ def _disks(node: Node, choices: Sequence[DiskChoice]) -> Iterable[Check]:
 
 def _trouble(node: Node, choice: DiskChoice) -> tuple[str, str] | None:
     """Return what is wrong with a chosen disk, and what to do about it."""
-    path, disk = choice.path, found_disk(node, choice)
+    path, disk = choice.path, find_disk(node, choice)
     if disk is None:
         return f"there is no disk {path} on {node.name}", f"it has: {_names(node)}"
     content = disk.content or (f"{disk.partitions} partitions" if disk.partitions else "")

@@ -1,53 +1,157 @@
 """What an operator can set of Ceph, for the cloud and for each machine."""
 
 from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
 from pydantic import Field
 
-from mcloud import Ask, Disk, DiskChoice, Network, Settings, Survey
+from mcloud import (
+    DISK_COLUMNS,
+    Ask,
+    Choice,
+    DiskChoice,
+    Network,
+    Node,
+    Settings,
+    SoFar,
+    Topic,
+    blank_disks,
+    disk_choices,
+    shared_networks,
+)
 
 SMALLEST_DISK = 5 * 10**9
 """Bytes; the limit that ceph-volume keeps, below which BlueStore's own overhead fills the disk."""
 
-
-def stable_path(disk: Disk) -> str:
-    """Return the name of a disk that stays the same over reboots, or the one it has now."""
-    by_id = [link for link in disk.links if link.startswith("/dev/disk/by-id/")]
-    # World wide names are the least readable of several: taken only when nothing else is there.
-    return min(by_id, key=lambda link: ("/wwn-" in link or "/nvme-eui." in link, link), default=disk.device)
+WHOLE = 3
+"""Machines with disks that keep the usual number of copies."""
 
 
-def _free_disks(survey: Survey) -> Sequence[object]:
-    return [
-        stable_path(disk)
-        for disk in survey.disks
-        if not disk.busy and not disk.read_only and not disk.content and disk.size >= SMALLEST_DISK
+def offered_disks(node: Node) -> Sequence[Choice]:
+    """Return what a machine could give to Ceph: beforehand all its blank disks."""
+    blank = blank_disks(node, smallest=SMALLEST_DISK)
+    return disk_choices(node, smallest=SMALLEST_DISK, picked=[disk.device for disk in blank])
+
+
+def _on_few_only(so_far: SoFar) -> str:
+    hosts = so_far.by_machine("disks")
+    if not hosts or len(hosts) >= min(WHOLE, len(so_far.nodes)):
+        return ""
+    return (
+        f"disks were picked on {', '.join(hosts)} only: data is kept {len(hosts)}x, "
+        f"and {WHOLE} machines with disks keep it {WHOLE}x"
+    )
+
+
+def _nowhere(so_far: SoFar) -> str:
+    return "" if so_far.by_machine("disks") else "Ceph is left out: no machine gives it a disk."
+
+
+def _has_choice_of_copies(so_far: SoFar) -> bool:
+    return len(so_far.by_machine("disks")) > WHOLE
+
+
+def _kernels_can_mount(so_far: SoFar) -> bool:
+    return all("ceph" in node.survey.abilities for node in so_far.nodes)
+
+
+def _several_networks(so_far: SoFar) -> bool:
+    return len(shared_networks(so_far.nodes)) > 1
+
+
+def _networks(so_far: SoFar) -> Sequence[str]:
+    return shared_networks(so_far.nodes)
+
+
+def _cloud_network(so_far: SoFar) -> object:
+    return so_far.network if so_far.network in shared_networks(so_far.nodes) else None
+
+
+def _as_internal(so_far: SoFar) -> object:
+    return so_far.settings.get("internal_network") or _cloud_network(so_far)
+
+
+def _reached_by_all(field: str, so_far: SoFar) -> str:
+    network: IPv4Network | IPv6Network | None = so_far.settings.get(field)
+    if network is None:
+        return ""
+    without = [
+        node.name
+        for node in so_far.nodes
+        if not any(own.ip in network for nic in node.survey.nics for own in nic.addresses)
     ]
+    if without:
+        return f"{', '.join(without)} has no address in {network}"
+    return f"{network} has room for one machine only" if network.num_addresses == 1 else ""
+
+
+def _internal_reached(so_far: SoFar) -> str:
+    return _reached_by_all("internal_network", so_far)
+
+
+def _public_reached(so_far: SoFar) -> str:
+    return _reached_by_all("public_network", so_far)
 
 
 class CephSettings(Settings):
     """One Ceph cluster over all machines."""
 
-    public_network: Annotated[Network | None, Ask("Network that clients and monitors use, as CIDR")] = Field(
+    public_network: Annotated[
+        Network | None,
+        Ask(
+            "Ceph's public network, for clients and monitors",
+            when=_several_networks,
+            topic=Topic.SHARED_STORAGE,
+            order=4,
+            suggestions=_networks,
+            default=_as_internal,
+            check=_public_reached,
+        ),
+    ] = Field(
         default=None,
         description="Network of monitors, OSDs and clients; default: the machines' own addresses",
         examples=["10.10.0.0/24"],
     )
     internal_network: Annotated[
-        Network | None, Ask("Network for copies between disks, as CIDR", when=lambda _answers: True)
+        Network | None,
+        Ask(
+            "Ceph's internal network, for copies between disks",
+            when=_several_networks,
+            topic=Topic.SHARED_STORAGE,
+            order=3,
+            suggestions=_networks,
+            default=_cloud_network,
+            check=_internal_reached,
+        ),
     ] = Field(
         default=None,
         description="Network for traffic between OSDs (copies, recovery); default: the public network",
         examples=["10.10.1.0/24"],
     )
-    replicas: Annotated[int, Ask("Copies of all data, each on another machine")] = Field(
+    replicas: Annotated[
+        int,
+        Ask(
+            "Copies of all data, each on another machine",
+            when=_has_choice_of_copies,
+            topic=Topic.SHARED_STORAGE,
+            order=1,
+        ),
+    ] = Field(
         default=3,
         ge=1,
         le=10,
         description="Copies of all data, each on another machine; never more than machines with disks",
     )
-    cephfs: Annotated[bool, Ask("Make a shared file system (CephFS) as well")] = Field(
+    cephfs: Annotated[
+        bool,
+        Ask(
+            "Make a shared file system (CephFS) as well?",
+            when=_kernels_can_mount,
+            topic=Topic.SHARED_STORAGE,
+            order=2,
+        ),
+    ] = Field(
         default=True,
         description="Also make the file system remote-fs, where the kernels of all machines can mount it",
     )
@@ -56,7 +160,18 @@ class CephSettings(Settings):
 class CephNode(Settings):
     """One machine's part in the cluster."""
 
-    disks: Annotated[tuple[DiskChoice, ...], Ask("Disks for Ceph", choices=_free_disks)] = Field(
+    disks: Annotated[
+        tuple[DiskChoice, ...],
+        Ask(
+            "Which disks does Ceph get?",
+            choices=offered_disks,
+            columns=DISK_COLUMNS,
+            topic=Topic.SHARED_STORAGE,
+            doubt=_on_few_only,
+            drops=_nowhere,
+            role="Ceph",
+        ),
+    ] = Field(
         default=(),
         description="Whole disks that Ceph takes on this machine, one OSD each",
         examples=[["/dev/disk/by-id/nvme-A2"], ["/dev/disk/by-id/nvme-B2"], ["/dev/disk/by-id/nvme-C2"]],

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mcloud import Check, Disk, DiskChoice, Node, ServiceState
+from mcloud import Check, DiskChoice, Node, ServiceState, find_disk
 from mcloud_lxd.choice import KERNEL_NEEDS, LOCAL, Local, choose_local, has_driver, lacking
 from mcloud_lxd.settings import LxdNode, LxdSettings
 
@@ -122,13 +122,6 @@ def _disk(node: Node, choice: DiskChoice) -> Iterator[Check]:
     elif (disk.content or disk.partitions) and not choice.wipe:
         held = disk.content or f"{disk.partitions} partitions"
         yield wrong(f"it holds {held}", "set `wipe: true` for it if that may be destroyed")
-
-
-def find_disk(node: Node, choice: DiskChoice) -> Disk | None:
-    """Return the disk that is meant, by its own name or a link to it."""
-    return next(
-        (disk for disk in node.survey.disks if choice.path == disk.device or choice.path in disk.links), None
-    )
 
 
 def _kernels(nodes: Sequence[Node]) -> Iterator[Check]:

@@ -2,9 +2,11 @@
 
 from mcloud import Host, ServiceState
 from mcloud_lxd.choice import feature
-from mcloud_lxd.client import SWITCHES, LxdError, Server, server, socket_path, things
+from mcloud_lxd.client import SWITCHES, LxdError, Server, call, server, socket_path, things
 from mcloud_lxd.cluster_client import members
 from mcloud_lxd.machine import FOLDER
+from mcloud_lxd.profile import PATH as PROFILE
+from mcloud_lxd.settings import PROFILE_DEVICE
 
 PROGRAMS = {"/usr/bin/lxd": "lxd", "/usr/bin/lxc": "lxd-client"}
 """Debian's packages, by a program of each."""
@@ -46,10 +48,14 @@ def _what_it_holds(host: Host, here: Server) -> ServiceState:
             members=tuple(member.name for member in members(host, seconds=PATIENCE)),
         )
     held = _in_use(host)
+    devices = call(host, "GET", PROFILE, seconds=PATIENCE)["devices"]
     return ServiceState(
         installed=True,
         version=here.version,
-        features=tuple(features),
+        features=(
+            *features,
+            *(f"{PROFILE_DEVICE}{name[:64]}" for name in sorted(devices) if name.isprintable()),
+        ),
         standing="alone" if held else "idle",
         note=held[:255],
     )

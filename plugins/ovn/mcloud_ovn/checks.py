@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mcloud import Check, Node
-from mcloud_ovn.inspection import PORT, ROUTED_BY, SWITCH_RUNS
+from mcloud_ovn.inspection import ROUTED_BY, SWITCH_RUNS
 from mcloud_ovn.roles import (
     SERVERS,
     is_server,
@@ -14,7 +14,8 @@ from mcloud_ovn.roles import (
     tunnels_by_bridge,
     userspace,
 )
-from mcloud_ovn.settings import OvnNode, OvnSettings, range_ends
+from mcloud_ovn.settings import OvnNode, OvnSettings
+from mcloud_ovn.uplink import PORT, range_ends
 
 
 def check_all(

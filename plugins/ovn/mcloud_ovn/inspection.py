@@ -7,6 +7,7 @@ from typing import Any
 from mcloud import Host, ServiceState
 from mcloud_ovn.client import DATABASES, active, external_ids, in_use, is_clustered, vsctl
 from mcloud_ovn.files import AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY
+from mcloud_ovn.uplink import PORT
 
 PROGRAMS = {
     "/usr/bin/ovs-vsctl": "openvswitch-switch",
@@ -19,9 +20,6 @@ SWITCH = "ovs-vswitchd.service"
 SWITCH_RUNS = "switch-runs"
 ROUTED_BY = "routed-by:"
 """Before the name of an interface that routes lead through, beyond those of its own networks."""
-
-PORT = "port:"
-"""Before the name of an interface that is a port of an Open vSwitch bridge."""
 
 
 _MOST = 256

@@ -27,6 +27,7 @@ def manifest() -> Manifest:
         summary="OVN: virtual networks across all machines, over TLS",
         settings=OvnSettings,
         node_settings=OvnNode,
+        release_parts=2,
         facts=(chassis.Chassis,),
         packages={"debian": ("ovn-central", "ovn-host", "openvswitch-switch")},
         shows=(("ovn-sbctl", "--timeout=10", "--no-leader-only", "show"),),
