@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcloud.errors import ProtocolError, SettingsError
+from mcloud.fitting import differing
 from mcloud.forms import differences
 from mcloud.plugins import Plugins
 from mcloud.session.joiner import Joiner
@@ -29,13 +30,9 @@ def accept(
     if me is None or me.fingerprint != joiner.node.fingerprint or me.founder:
         raise ProtocolError("the initiator's roster does not hold this machine as a joiner")
     plugins.require(inputs.services)
-    differing = [
-        f"{plugin} is {joiner.versions.get(plugin, 'missing')} here and {version} on the initiator"
-        for plugin, version in inputs.versions.items()
-        if plugin in inputs.services and joiner.versions.get(plugin) != version
-    ]
-    if differing:
-        raise SettingsError("the plugins differ", problems=differing, hint="install the same versions on all")
+    wanted = {name: version for name, version in inputs.versions.items() if name in inputs.services}
+    if problems := differing(joiner.versions, wanted):
+        raise SettingsError("the plugins differ", problems=problems, hint="install the same versions on all")
     if given is not None and (keys := differences(given, proposal.given)):
         raise SettingsError(
             "this machine's file says something else than the initiator's",

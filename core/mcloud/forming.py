@@ -129,23 +129,23 @@ class Forming:
         patience = min(self.order.patience, LAST_WORDS)
         initiator.part("done", cloud=self._cloud, awaited=joiners - self.journal.parted, patience=patience)
         if deaf := sorted(joiners - self.journal.parted):
-            names = ", ".join(deaf)
-            self.operator.notice(f"{names} did not hear the end: type the same command again here and there")
+            who = ", ".join(deaf)
+            self.operator.notice(f"{who} did not hear the end: type the same command again here and there")
         elif not self.journal.finished:
             self.journal.write("finished")
 
     # ---- planning -------------------------------------------------------------------------------------
 
     def _gathered(self, initiator: Initiator) -> Inputs:
-        names = () if self.order.alone else self.select(self._meeting)
+        initiator.choose(() if self.order.alone else self.select(self._meeting))
 
         def gather(order: Order) -> Inputs:
-            taken = [guest for guest in initiator.lobby.all() if guest.name in names]
-            inputs = gathered(order, self.node, taken, self.plugins)
+            inputs = gathered(order, self.node, initiator.lobby.taken(), self.plugins)
             self.checks = checked(self.plugins, inputs)
             return inputs
 
         self.order = self.complete(self.order, gather)
+        self._meeting.wait_for_chosen()
         return gather(self.order)
 
     def _plan(self, inputs: Inputs) -> Plan:
@@ -174,11 +174,12 @@ class Forming:
         if self.order.purpose == "plan":
             initiator.part("planned", "only the plan was asked for")
             return False
-        destroys = [
-            loss for lines in plans.values() for line in lines if line.to_do for loss in line.destroys
-        ]
-        if self.journal is None and not self.operator.confirm(destroys):
+        lost = [loss for lines in plans.values() for line in lines if line.to_do for loss in line.destroys]
+        if self.journal is None and not self.operator.confirm(lost):
             raise McloudError("the plan was not confirmed; nothing was changed")
+        all_planned(
+            initiator.lobby, inputs
+        )  # who left while it was read is missed before anything is changed
         return True
 
     # ---- running --------------------------------------------------------------------------------------
@@ -199,8 +200,7 @@ class Forming:
                 "confirmed": plan_digest(plan, inputs),
             }
             self.journal = Journal.create(self.state.journal_path(inputs.run), header, self.known)
-        for guest in initiator.lobby.all():
-            self.state.pin(inputs.run, guest.name, guest.fingerprint, guest.certificate)
+        self._meeting.remember(inputs)
         self._connect(initiator, inputs, plan, self.journal)
         initiator.enter("admit")
 
@@ -214,6 +214,7 @@ class Forming:
             self._stage("found")
             initiator.enter("enter")
             self._stage("enter")
+            self._meeting.close_to_strangers()
             inputs = self._cut(initiator, inputs, plan)
             self._learn(inputs)
             self._stage("configure")
@@ -221,8 +222,7 @@ class Forming:
             initiator.news = Go(stage="adapt", inputs=inputs, facts=facts)
             initiator.enter("adapt")
             self._stage("adapt")
-            certificates = {guest.name: guest.certificate for guest in initiator.lobby.all()}
-            certificates[self.node.name] = self.credentials.certificate
+            certificates = self._meeting.certificates()
             self._cloud = cloud_of(inputs, certificates, self._hosting.facts(inputs)).model_dump(mode="json")
             self._stage("close")
             self._cloud = self.state.read_cloud() or self._cloud

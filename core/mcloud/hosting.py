@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mcloud.attendance import brings
 from mcloud.cloud import ADAPTED, JOINED, READY, gate_key, joiner_plan, plan_digest
 from mcloud.errors import McloudError, ProtocolError
 from mcloud.inputs import Inputs
@@ -64,6 +65,13 @@ class Hosting:
     def noticed(self, guest: Guest, what: str) -> None:
         """Show in one line that a joiner came, left or was refused."""
         self.notice(f"{guest.name} ({guest.address or '?'}) {what}")
+
+    def came(self, guest: Guest) -> None:
+        """Show that a joiner is here and what it brings, or why it was refused."""
+        what = f"was refused: {guest.reason}"
+        if guest.standing == "here":
+            what = "is here" + (f": {brings(guest.introduction.node)}" if guest.introduction else "")
+        self.noticed(guest, what)
 
     def outlook(self, guest: Guest, outlook: Outlook) -> None:
         """Compare a joiner's plan with the one this machine makes for it."""
@@ -172,7 +180,7 @@ class Hosting:
     def facts(self, inputs: Inputs) -> dict[str, Facts]:
         """Return what the machines of a roster told of themselves, this one too, by machine."""
         execution, manifests = self._running(), self.plugins.manifests
-        guests = self.initiator.lobby.all() if self.initiator else ()
+        guests = self.initiator.lobby.distinct() if self.initiator else ()
         names = {node.name for node in inputs.nodes} - self.failed.keys()
         told = {guest.name: guest.facts for guest in guests if guest.name in names}
         return {**told, self._me: own_facts(execution.plan, execution.around.board, manifests)}

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
+from mcloud.attendance import state
 from mcloud.errors import DiscoveryError, McloudError, TrustError
+from mcloud.fitting import unfit
 from mcloud.hosting import Hosting
 from mcloud.inputs import Inputs
 from mcloud.model import Beacon, Node
@@ -23,8 +25,13 @@ from mcloud.session.guesses import GuessBook
 from mcloud.session.initiator import Initiator
 from mcloud.session.lobby import Guest
 from mcloud.session.protocol import VERSION
+from mcloud.session.tally import CLOSED, Tally
 from mcloud.session.transport import Connection
 from mcloud.state import Pin, State
+
+CODE_AFTER = 5.0
+"""Seconds to wait for machines that are known by their pins before the code is shown after all: one may
+have lost its power before it wrote down whom it trusts."""
 
 
 @dataclass
@@ -42,6 +49,9 @@ class Meeting:
     listen: str = ""
     """Address to listen on, the machine's own if empty."""
     initiator: Initiator = field(init=False)
+    _door: Door | None = None
+    _code_shown: bool = False
+    _tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
         own = self.order.code
@@ -51,9 +61,8 @@ class Meeting:
             code,
             renew=None if own else self._renewed,
             on_change=lambda new: self.operator.show_code(new, renewed=True),
-            on_failure=lambda source, count: self.operator.notice(
-                f"{source} gave a wrong code ({count} wrong so far); the session goes on"
-            ),
+            on_failure=self._guessed,
+            on_closed=lambda: self.operator.notice(CLOSED),
         )
         self.initiator = Initiator(
             plugins=self.plugins,
@@ -65,6 +74,7 @@ class Meeting:
             listener=self.hosting,
             purpose=self.order.purpose,
             on_pin=self._pin_if_running,
+            vet=lambda said: unfit(said, me=self.node, services=self.order.services, plugins=self.plugins),
         )
 
     @contextmanager
@@ -78,10 +88,10 @@ class Meeting:
         strangers = roster is None or any(node.name not in pins for node in roster.joiners)
         if self.order.code is not None:  # they have it from their operator, and it is not for this screen
             self.operator.notice(f"waiting for {', '.join(list(self.order.machines)[1:]) or 'machines'}")
-        elif strangers and self.initiator.book is not None:
-            self.operator.show_code(self.initiator.book.code, renewed=False)
+        elif strangers:
+            self._show_code()
         with ExitStack() as open_:
-            door = Door(
+            self._door = door = Door(
                 self.credentials,
                 pins=self.initiator.lobby.pins,
                 on_stranger=self._stranger,
@@ -97,16 +107,43 @@ class Meeting:
         """Wait until something holds, looking after each change. Raises DiscoveryError after the patience."""
         if self.order.alone:
             return
-        changed, deadline = self.initiator.lobby.changed, time.monotonic() + self.order.patience
-        with changed:
-            while not until():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise DiscoveryError(
-                        f"waited {self.order.patience:.0f} s for {what}{self._missing()}",
-                        hint="type `mcloud join` (or `preseed FILE`) there, then this command again",
-                    )
-                changed.wait(min(left, 1.0))
+        changed, begun = self.initiator.lobby.changed, time.monotonic()
+        while True:
+            with changed:
+                waited = time.monotonic() - begun
+                if until():
+                    return
+                if waited < self.order.patience:
+                    changed.wait(min(self.order.patience - waited, 1.0))
+            # From here on without the lock: the screen may be waiting for it.
+            if waited >= self.order.patience:
+                raise DiscoveryError(
+                    f"waited {self.order.patience:.0f} s for {what}{self._missing()}",
+                    hint="type `mcloud join` (or `preseed FILE`) there, then this command again",
+                )
+            if waited >= CODE_AFTER and not self._code_shown and self.order.code is None:
+                self._show_code()
+                self.operator.notice("a machine that lost what it knew of this run is let in by that code")
+
+    def wait_for_chosen(self) -> None:
+        """Wait for those who were picked and have left since, or are away."""
+        lobby = self.initiator.lobby
+        self.wait(lambda: (lobby.chosen or set()) <= {one.fingerprint for one in lobby.here()}, "machines")
+
+    def remember(self, inputs: Inputs) -> None:
+        """Write down the pins of those who take part."""
+        for guest in self.initiator.lobby.taken():
+            self.state.pin(inputs.run, guest.name, guest.fingerprint, guest.certificate)
+
+    def certificates(self) -> dict[str, str]:
+        """Return the certificates (PEM) of all machines, by name."""
+        guests = self.initiator.lobby.taken()
+        return {self.node.name: self.credentials.certificate} | {one.name: one.certificate for one in guests}
+
+    def close_to_strangers(self) -> None:
+        """Let nobody in any more but members: each has written down by now whom it trusts."""
+        if self._door is not None:
+            self._door.strangers_welcome = False
 
     def stop(self, reason: str) -> None:
         """Begin to end, from any thread: waits end, nothing new starts, joiners are told why."""
@@ -128,10 +165,11 @@ class Meeting:
 
     def _mind_the_absent(self, done: threading.Event) -> None:
         since: dict[str, float] = {}
+        lobby = self.initiator.lobby
         while not done.wait(0.5):
             if self.initiator.farewell is not None:
                 return
-            for guest in self.initiator.lobby.all():
+            for guest in filter(lobby.may_take_part, lobby.all()):
                 now = time.monotonic()
                 if guest.standing in {"parted", "failed"}:
                     guest.standing = "failed"
@@ -144,9 +182,23 @@ class Meeting:
                     self.hosting.cut_off(guest.name, guest.reason)
 
     def _missing(self) -> str:
-        here = {guest.name for guest in self.initiator.lobby.here()}
-        missing = [name for name in list(self.order.machines)[1:] if name not in here]
-        return f": {', '.join(missing)} did not come" if missing else ""
+        lobby = self.initiator.lobby
+        names = list(self.order.machines)[1:] or [guest.name for guest in lobby.taken()]
+        found = {name: lobby.named(name) for name in names}
+        missing = [name for name, one in found.items() if one is None or one.standing == "trusted"]
+        absent = [one for one in found.values() if one and one.standing not in {"here", "trusted"}]
+        said = [f"{', '.join(missing)} did not come"] if missing else []
+        said += [f"{guest.name}: {state(guest)}" for guest in absent]
+        return f": {'; '.join(said)}" if said else ""
+
+    def _show_code(self) -> None:
+        if self.initiator.book is not None:
+            self.operator.show_code(self.initiator.book.code, renewed=False)
+            self._code_shown = True
+
+    def _guessed(self, source: str, of_source: int) -> None:
+        if line := self._tally.line(source, of_source):
+            self.operator.notice(line)
 
     def _renewed(self) -> SecretStr:
         code = make_code()
@@ -155,8 +207,10 @@ class Meeting:
 
     def _pin_if_running(self, guest: Guest) -> None:
         """Remember a joiner that came back without its pin while its run goes on."""
-        if self.hosting.inputs is not None:
-            self.state.pin(self.hosting.inputs.run, guest.name, guest.fingerprint, guest.certificate)
+        inputs = self.hosting.inputs
+        known = inputs.node(guest.name) if inputs is not None else None
+        if inputs is not None and known is not None and known.fingerprint == guest.fingerprint:
+            self.state.pin(inputs.run, guest.name, guest.fingerprint, guest.certificate)
 
     def _stranger(self, connection: Connection) -> None:
         try:

@@ -241,5 +241,8 @@ class Manifest:
     by the core, with a deadline: `(("lxc", "storage", "list"),)`. They only read."""
     next_steps: tuple[str, ...] = ()
     """What an operator may type next, in words; shown at the end of a run."""
+    release_parts: int | None = None
+    """How many leading parts of the service's version (`ServiceState.version`) must be the same on all
+    machines: 2 takes every 5.0.x where the initiator has 5.0.2; None: any version."""
     joins_at_once: int | None = None
     """How many machines the service admits side by side; None: all."""

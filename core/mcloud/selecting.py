@@ -1,9 +1,14 @@
-"""Which of the machines that came are taken: those a file names, so many, or all. A person picks in `cli`."""
+"""Which of the machines that came are taken: those a file names, so many, all, or those a person picks."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
+from mcloud.attendance import COLUMNS, rows, state
 from mcloud.meeting import Meeting
+from mcloud.prompting import Pick, Prompter
+
+MOST = 49
+"""Joiners of one cloud at most: with the initiator 50 machines; more were never tried."""
 
 Select = Callable[[Meeting], tuple[str, ...]]
 """Waits until it is clear who takes part; returns their names. Raises DiscoveryError after the patience."""
@@ -45,6 +50,32 @@ def everyone(quiet: float, clock: Callable[[], float] = time.monotonic) -> Selec
 
         meeting.wait(settled, "machines")
         return seen
+
+    return select
+
+
+def picked(prompter: Prompter, *, otherwise: str = "--expect N or --all") -> Select:
+    """Let a person pick among those who come, while they come and go; it takes as long as it takes."""
+
+    def select(meeting: Meeting) -> tuple[str, ...]:
+        lobby = meeting.initiator.lobby
+
+        def check(keys: Sequence[str]) -> str:
+            gone = [guest for guest in map(lobby.guest, keys) if guest.standing != "here"]
+            return "; ".join(f"{guest.name} is not here any more ({state(guest)})" for guest in gone)
+
+        keys = prompter.pick(
+            Pick(
+                question="Which machines shall be in the cloud?",
+                columns=COLUMNS,
+                rows=lambda: rows(lobby),
+                least=1,
+                most=MOST,
+                check=check,
+                otherwise=otherwise,
+            )
+        )
+        return tuple(lobby.guest(key).name for key in keys)
 
     return select
 

@@ -10,7 +10,7 @@ from mcloud.model import Node
 from mcloud.session.certificates import fingerprint, make_credentials
 from mcloud.session.due import PHASES, due
 from mcloud.session.lobby import Lobby, hello_name
-from mcloud.session.protocol import Farewell, Go, Hello, Introduction, Outlook, Proposal, decode
+from mcloud.session.protocol import Farewell, Go, Hello, Introduction, Outlook, Proposal, Refusal, decode
 from mcloud.session.transport import ConnectionLost
 
 
@@ -69,9 +69,8 @@ def test_who_comes_is_here_and_who_leaves_is_away(lobby, certificates):
 
 def test_a_new_connection_takes_the_place_of_the_old(lobby, certificates):
     guest, old, new = lobby.pin("n2", certificates[0]), Wire(), Wire()
-    guest.come(old, _introduction())
-    guest.come(new, _introduction())
-    assert old.closed == "it came back on another connection"
+    assert guest.come(old, _introduction()) is None
+    assert guest.come(new, _introduction()) is old, "for its caller to close"
     assert not guest.leave(old, "late news")
     assert guest.standing == "here"
     assert guest.connection is new
@@ -116,6 +115,26 @@ def test_who_is_here_goes_before_a_namesake_who_left(lobby, certificates):
         assert lobby.named("n2") is other
 
 
+def test_who_was_chosen_goes_before_a_namesake_whatever_it_does(lobby, certificates):
+    first, second = (lobby.pin("n2", certificate) for certificate in certificates)
+    first.standing, second.standing = "here", "refused"
+    assert lobby.taken() == ()
+    lobby.choose(["n2"])
+    first.standing, second.standing = "failed", "here"
+    assert lobby.named("n2") is first
+    assert lobby.taken() == lobby.distinct() == (first,)
+    assert (lobby.may_take_part(first), lobby.may_take_part(second)) == (True, False)
+
+
+def test_who_is_here_keeps_its_name(lobby, certificates):
+    """Another machine with a copy of its certificate may say another one."""
+    guest = lobby.pin("n2", certificates[0])
+    guest.come(Wire(), _introduction())
+    assert lobby.pin("n9", certificates[0]).name == "n2"
+    guest.leave(guest.connection, "gone")
+    assert lobby.pin("n9", certificates[0]).name == "n9"
+
+
 def test_goodbyes_are_waited_for(lobby, certificates):
     here, away = lobby.pin("n2", certificates[0]), lobby.pin("n3", certificates[1])
     here.standing, away.standing = "here", "away"
@@ -154,8 +173,11 @@ def guest(lobby, certificates):
 
 
 @pytest.fixture
-def proposal():
-    nodes = [{"name": name, "addresses": ["10.0.0.1"], "founder": name == "n1"} for name in ("n1", "n2")]
+def proposal(certificates):
+    nodes = [
+        {"name": "n1", "addresses": ["10.0.0.1"], "founder": True},
+        {"name": "n2", "addresses": ["10.0.0.2"], "fingerprint": fingerprint(certificates[0])},
+    ]
     return Proposal(
         purpose="run",
         inputs=Inputs.model_validate({"run": "0" * 16, "command": "init", "cloud": "c", "nodes": nodes}),
@@ -196,6 +218,21 @@ def test_who_was_not_picked_is_told_that_alone(guest, proposal):
     without = proposal.model_copy(update={"inputs": proposal.inputs.without(["n2"])})
     for phase in ("propose", "enter"):
         assert _names(guest, phase, without) == ["refusal"]
+
+
+def test_a_namesake_of_one_who_takes_part_is_not_that_machine(lobby, certificates, proposal):
+    other = lobby.pin("n2", certificates[1])
+    other.come(Wire(), _introduction())
+    assert _names(other, "enter", proposal) == ["refusal"]
+
+
+def test_who_is_refused_is_told_that_alone_until_it_comes_again(guest, proposal):
+    guest.refuse(Refusal(reason="it does not fit", problems=("lxd: wanted 5.0.x; found 4.0.1",)))
+    assert (guest.standing, guest.reason) == ("refused", "lxd: wanted 5.0.x; found 4.0.1")
+    assert _names(guest, "enter", proposal) == ["refusal"]
+    guest.come(Wire(), _introduction())
+    assert (guest.standing, guest.reason) == ("here", "")
+    assert "refusal" not in _names(guest, "gather", None)
 
 
 def test_who_failed_is_told_goodbye(guest, proposal):

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from mcloud.errors import SettingsError, TrustError
 from mcloud.session.guesses import GuessBook, Tries
+from mcloud.session.tally import Tally
 
 PHRASE = SecretStr("an operators own phrase")
 
@@ -253,22 +254,44 @@ def test_a_phrase_of_the_operators_own_is_long_enough():
     GuessBook(SecretStr("long   enough!"), renew=None)
 
 
-def test_a_phrase_closes_after_twenty_failures_until_the_operator_goes_on():
-    clock = Clock()
-    guesses = GuessBook(PHRASE, renew=None, clock=clock)
+def test_a_phrase_closes_after_twenty_failures_and_that_is_said_once():
+    clock, closed = Clock(), []
+    guesses = GuessBook(PHRASE, renew=None, clock=clock, on_closed=lambda: closed.append(True))
     for _ in range(20):
         assert not guesses.closed
         clock.now += 1
         fail(guesses)
     assert guesses.closed
-    with pytest.raises(TrustError), guesses.exchange(Stub(), source="192.0.2.2"):
-        pass
-    guesses.go_on()
-    clock.now += 1
-    with guesses.exchange(Stub(), source="192.0.2.2") as (channel, code):
+    for _ in range(2):
+        with pytest.raises(TrustError, match="nobody new"), guesses.exchange(Stub(), source="192.0.2.2"):
+            pass
+    assert closed == [True]
+
+
+def test_what_is_told_of_is_failures_and_no_exchange_that_still_runs():
+    told = list[tuple[str, int]]()
+    guesses = book(on_failure=lambda source, number: told.append((source, number)))
+    with guesses.exchange(Stub(), source="192.0.2.1") as (channel, _code):
         channel.receive()
         channel.send(b"share")
-        assert code is PHRASE
+        fail(guesses, "192.0.2.1")
+        fail(guesses, "192.0.2.2")
+    fail(guesses, "192.0.2.1")
+    assert told == [("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.1", 2)]
+
+
+def test_an_operator_is_told_of_the_first_tenth_and_hundredth_wrong_code_of_a_source():
+    tally = Tally()
+    lines = {number: tally.line("192.0.2.1", number) for number in range(1, 1001)}
+    assert [number for number, line in lines.items() if line] == [1, 10, 100, 1000]
+    assert all("192.0.2.1" in line for line in lines.values() if line)
+
+
+def test_whoever_has_many_addresses_gets_no_line_for_each():
+    tally = Tally()
+    lines = [tally.line(f"192.0.2.{number}", 1) for number in range(1, 201)]
+    assert [number for number, line in enumerate(lines, start=1) if line] == [*range(1, 11), 100]
+    assert "from 100 addresses" in lines[99]
 
 
 def test_six_drawn_words_close_late():

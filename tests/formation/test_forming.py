@@ -190,11 +190,14 @@ def test_machines_with_other_versions_of_a_plugin_are_refused(make_cloud, store,
     monkeypatch.setattr(Plugins, "of", older)
     another = type(compute)()
     cloud = make_cloud(
-        2, plugins=lambda name: {"store": store, "compute": compute if name == "n1" else another}
+        2,
+        patience=1.0,
+        plugins=lambda name: {"store": store, "compute": compute if name == "n1" else another},
     )
     outcome = cloud.form()
-    assert outcome.failures["n2"].problems == ("compute is 0.9 here and 0 on the initiator",)
-    assert "n2 left" in str(outcome.failures["n1"])
+    problem = "plugin compute: wanted 0, as on the initiator; found 0.9"
+    assert outcome.failures["n2"].problems == (problem,)
+    assert f"n2: refused: {problem}" in str(outcome.failures["n1"])
 
 
 def test_machines_that_plan_differently_are_refused(make_cloud, store, compute, deeds):

@@ -29,7 +29,7 @@ def test_a_code_that_stays_wrong_ends_the_joiner_and_not_the_session(make_cloud)
     outcome = cloud.form()
     # The fourth try with the same words is not made; then the right ones are typed.
     outcome.good()
-    assert sum("gave a wrong code" in said for said in cloud["n1"].person.notices) == 3
+    assert sum("gave a wrong code" in said for said in cloud["n1"].person.notices) == 1
     assert any("failed too often" in said for said in cloud["n2"].person.notices)
 
 

@@ -20,6 +20,11 @@ from mcloud.session.protocol import (
 )
 
 Phase = Literal["gather", "propose", "admit", "enter", "adapt", "over"]
+RUNNING: tuple[Phase, ...] = ("admit", "enter", "adapt")
+NOT_PICKED = Refusal(
+    reason="the operator of the initiator did not pick this machine",
+    hint="if it shall be in the cloud, ask there, then type the same command again",
+)
 PHASES: tuple[Phase, ...] = ("gather", "propose", "admit", "enter", "adapt", "over")
 
 
@@ -31,17 +36,25 @@ def due(
         # Whatever the roster is by now: that the run goes on without it is the last word.
         reason = f"the run goes on without: {guest.reason}"
         return [("farewell", Farewell(mood="failed", reason=reason[:4000]))]
+    if guest.refusal is not None:
+        return [("refusal", guest.refusal)]
     said: list[tuple[str, Message]] = []
     # Who comes back when all is done needs the plan once more, to keep the record by it.
     if proposal is not None and (phase != "over" or (farewell is not None and farewell.mood == "done")):
-        if proposal.inputs.node(guest.name) is None:
-            return [("refusal", Refusal(reason="the operator of the initiator did not pick this machine"))]
+        if not takes_part(guest, proposal):
+            return [("refusal", NOT_PICKED)]
         said.append(("proposal", proposal))
     if guest.outlook is not None and guest.standing == "here":
         said += _in_the_run(guest, phase=phase, digest=guest.outlook.digest, news=news)
     if phase == "over" and farewell is not None:
         said.append(("farewell", farewell))
     return said
+
+
+def takes_part(guest: Guest, proposal: Proposal) -> bool:
+    """Return whether a roster holds this machine, and not another one of its name."""
+    node = proposal.inputs.node(guest.name)
+    return node is not None and node.fingerprint == guest.fingerprint
 
 
 def _in_the_run(guest: Guest, *, phase: Phase, digest: str, news: Go | None) -> Sequence[tuple[str, Message]]:

@@ -18,6 +18,9 @@ FAILURES_PER_SECOND = 2.0
 AT_ONCE = 2
 """Exchanges computed side by side; each costs 7 ms under the interpreter's lock."""
 NEW_WORDS_AFTER = 1000
+"""At two a second, after eight minutes at the earliest: people have the time to type the words on all
+machines, also while somebody guesses. Were it twenty, a stranger could have them changed every ten
+seconds, and nobody would ever get in. A thousand guesses at 2**41 words are one chance in 2000 million."""
 DRAWN_CLOSED_AFTER = 1000
 PHRASE_CLOSED_AFTER = 20
 PHRASE_SHORTEST = 12
@@ -37,6 +40,7 @@ class GuessBook:
         renew: Callable[[], SecretStr] | None,
         on_change: Callable[[SecretStr], None] = lambda _code: None,
         on_failure: Callable[[str, int], None] = lambda _source, _failures: None,
+        on_closed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin with `code`; `renew` makes the next one, None: it is given and stays.
@@ -44,7 +48,7 @@ class GuessBook:
         A code that stays closes the door to strangers after so many failures: an operator's own
         phrase soon, six words as `mcloud code` draws them late, since nobody guesses those.
         `on_change(code)` is called with new words, `on_failure(source, failures)` after each failed
-        guess, both in the thread of the exchange.
+        guess with the number of its source's, `on_closed()` when that closes; in the exchange's thread.
         """
         plain = normalised(code.get_secret_value()).get_secret_value()
         if renew is None and len(plain) < PHRASE_SHORTEST:
@@ -57,10 +61,12 @@ class GuessBook:
         self._renew = renew
         self._on_change = on_change
         self._on_failure = on_failure
+        self._on_closed = on_closed
         self._clock = clock
         self._changed = threading.Condition()
         self._booked = 0
         self._sources: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
         self._rate = Rate(per_second=FAILURES_PER_SECOND, burst=_BURST, clock=clock)
         self._computing = 0
         self._waiting: list[_Attempt] = []
@@ -82,11 +88,6 @@ class GuessBook:
         """Return whether a code that stays has been guessed at so often that nobody is let in."""
         with self._changed:
             return self._closed()
-
-    def go_on(self) -> None:
-        """Open again, as the operator wishes: count from zero."""
-        with self._changed:
-            self._booked = 0
 
     @contextmanager
     def exchange(self, channel: Channel, *, source: str) -> Iterator[tuple[Channel, SecretStr]]:
@@ -170,21 +171,21 @@ class GuessBook:
                 self._sources[attempt.source] -= 1
                 if attempt.code is self._code:
                     self._booked = max(0, self._booked - 1)
-            self._forget_some()
-            failures = self._booked
+            self._failed[attempt.source] += failed
+            failures = self._failed[attempt.source]
+            self._sources, self._failed = _some(self._sources), _some(self._failed)
+            closed = failed and self._closed() and self._booked == self._closed_after
             self._changed.notify_all()
         if failed:
             self._on_failure(attempt.source, failures)
+        if closed:
+            self._on_closed()
 
     def _release(self, attempt: "_Attempt") -> None:
         if attempt.computing:
             attempt.computing = False
             self._computing -= 1
             self._changed.notify_all()
-
-    def _forget_some(self) -> None:
-        if len(self._sources) > _SOURCES_REMEMBERED:
-            self._sources = Counter(dict(self._sources.most_common(_SOURCES_REMEMBERED // 2)))
 
 
 class Tries:
@@ -228,10 +229,17 @@ class _Attempt:
     booked: bool = False
 
 
+def _some(sources: Counter[str]) -> Counter[str]:
+    """Forget those who failed least, if there are too many to remember."""
+    if len(sources) <= _SOURCES_REMEMBERED:
+        return sources
+    return Counter(dict(sources.most_common(_SOURCES_REMEMBERED // 2)))
+
+
 def _closed_error() -> TrustError:
     return TrustError(
-        "the phrase was guessed at too often; nobody is let in until the operator says so",
-        hint="on the initiator: find out who is guessing, then go on, or start again with another phrase",
+        "the code was guessed at too often; nobody new is let in by it any more",
+        hint="on the initiator: find out who is guessing, then start again, best with another code",
     )
 
 

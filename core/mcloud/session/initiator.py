@@ -6,7 +6,6 @@ each in a thread of its own; `forming.py` sets the phase and runs the plan.
 
 import secrets
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Literal
@@ -15,8 +14,8 @@ from mcloud.errors import McloudError, ProtocolError
 from mcloud.model import Channel, Role
 from mcloud.plugins import Plugins
 from mcloud.session.binding import binding_of
-from mcloud.session.certificates import Credentials, short, vetted
-from mcloud.session.due import Phase, due, timely
+from mcloud.session.certificates import Credentials, short
+from mcloud.session.due import NOT_PICKED, RUNNING, Phase, due, timely
 from mcloud.session.guesses import GuessBook
 from mcloud.session.limits import source_of
 from mcloud.session.listener import Listener
@@ -35,10 +34,11 @@ from mcloud.session.protocol import (
     Progress,
     Proposal,
     Ready,
+    Refusal,
     decode,
     encode,
-    refuse_other_version,
 )
+from mcloud.session.refusing import let_in, refuse_hello, send_away, turn_away
 from mcloud.session.transport import Connection, ConnectionLost
 
 
@@ -57,6 +57,8 @@ class Initiator:
     session: str = field(default_factory=lambda: secrets.token_hex(4))
     lobby: Lobby = field(default_factory=Lobby)
     on_pin: Callable[[Guest], None] = lambda _guest: None
+    vet: Callable[[Introduction], Refusal | None] = lambda _said: None
+    """Says why a newcomer does not fit; quick, and asks nobody."""
     phase: Phase = "gather"
     proposal: Proposal | None = None
     news: Go | None = None
@@ -79,12 +81,7 @@ class Initiator:
         """Hear the joiner's Hello and answer it; return both as the bytes they were, and theirs."""
         theirs = connection.receive(timeout=10)
         hello = decode(theirs, Hello)
-        refuse_other_version(hello, whose=connection.peer_address)
-        if hello.role != "joiner" or self.method not in hello.methods:
-            raise ProtocolError(
-                f"{connection.peer_address} is no joiner that can use the trust method {self.method}"
-            )
-        vetted(hello.certificate)
+        refuse_hello(hello, source=connection.peer_address, method=self.method, own=self.credentials)
         hello_name(hello, own=self.name)
         mine = encode(
             Hello(
@@ -132,22 +129,27 @@ class Initiator:
             self._gone(guest, connection, reason)
 
     def meet(self, guest: Guest, connection: Connection) -> None:
-        """Hear who it is; a second machine of one name is refused."""
+        """Hear who it is; it stays connected until it has heard why, if it is refused."""
         said = decode(connection.receive(timeout=60), Introduction)
-        other = self.lobby.named(said.node.name)
-        if said.node.name != guest.name or said.node.fingerprint != guest.fingerprint:
-            raise ProtocolError(f"{guest.name} introduces itself as somebody else")
-        if other is not None and other is not guest and other.standing == "here":
-            raise ProtocolError(
-                f"two machines are called {guest.name}", hint="give one of them another host name"
-            )
-        guest.come(connection, said)
-        self.listener.noticed(guest, "is here")
-        self.lobby.note()
+        # Who is in the middle of a run was looked at before it began.
+        twin = let_in(guest, connection, said, lobby=self.lobby, vet=None if said.run else self.vet)
+        if twin is not None:
+            self.listener.noticed(guest, f"stays; another machine was refused: {twin.reason}")
+            turn_away(connection, twin)
+            raise ConnectionLost(twin.reason, reason="turned away")
+        self.listener.came(guest)
         self.welcome(guest)
+
+    def choose(self, names: Collection[str]) -> None:
+        """Take these machines and nobody else; who is here and was not picked is told at once."""
+        self.lobby.choose(names)
+        for guest in self.lobby.here():
+            self.welcome(guest)
 
     def welcome(self, guest: Guest) -> None:
         """Say all that is due in this phase and has not been said in this connection."""
+        if guest.standing == "here" and not self.lobby.may_take_part(guest):
+            guest.refuse(NOT_PICKED)
         said = due(guest, phase=self.phase, proposal=self.proposal, news=self.news, farewell=self.farewell)
         for once, message in said:
             guest.say(message, once=once)
@@ -172,6 +174,8 @@ class Initiator:
         """Go on to a phase and tell everybody what is due in it."""
         with self.lobby.changed:
             self.phase = phase
+            if self.proposal is not None:
+                self.lobby.chosen = frozenset(node.fingerprint for node in self.proposal.inputs.joiners)
             self.lobby.changed.notify_all()
         for guest in self.lobby.all():
             self.welcome(guest)
@@ -184,8 +188,7 @@ class Initiator:
     def follow(self, guest: Guest, message: Progress | Joined | Failed) -> None:
         """Take note of how far a joiner is, and of the end of its part, good or bad."""
         if isinstance(message, Progress):
-            if message.happening.machine == guest.name:
-                self.listener.progress(guest, message.happening)
+            self.listener.progress(guest, message.happening)
             return
         if isinstance(message, Failed):
             guest.standing, guest.reason = "failed", "; ".join(message.lines)[:2000]
@@ -229,16 +232,16 @@ class Initiator:
         if message.mood == "done" and self.farewell is not None and self.farewell.mood == "done":
             self.listener.parted(guest)
         guest.reason = guest.reason or message.reason
-        if guest.standing != "failed":
+        # Who is stopped in the middle of the run may come back, and go on.
+        stopped = message.mood == "aborted" and self.phase in RUNNING
+        if guest.standing == "here" and not stopped:
             guest.standing = "parted"
 
     def _dismiss(self, guest: Guest, connection: Connection, reason: str) -> None:
         """Send away a joiner that does not keep to the script; its part in a run that began is over."""
-        if self.proposal is not None and guest.connection is connection:
+        if self.proposal is not None and guest.connection is connection and guest.standing == "here":
             guest.standing, guest.reason = "failed", reason
-        with suppress(ConnectionLost, ProtocolError):
-            connection.send(encode(Farewell(mood="failed", reason=reason[:4000])))
-        connection.close(reason)
+        send_away(connection, reason)
 
     def _gone(self, guest: Guest, connection: Connection, reason: str) -> None:
         if guest.leave(connection, reason) and not (guest.standing == "parted" and self.farewell):

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from pydantic import SecretStr
 
-from mcloud.errors import McloudError, ProtocolError, TrustError
+from mcloud.errors import McloudError, ProtocolError, SettingsError
 from mcloud.model import Beacon, Channel, Node, Role
 from mcloud.plugins import Plugins
 from mcloud.session.binding import binding_of
@@ -162,6 +162,9 @@ class Joiner:
             except McloudError as error:
                 self.part(connection, "failed", str(error))
                 raise
+            except KeyboardInterrupt as stopped:
+                self.part(connection, "aborted", str(stopped) or "stopped by its operator")
+                raise
             finally:
                 self.connection = None
         if said.mood == "done" and not heard:
@@ -176,7 +179,7 @@ class Joiner:
         """Wait for the proposal, which may take as long as the operator's questions; answer it."""
         said = decode(connection.receive(), Proposal, Refusal, Farewell)
         if isinstance(said, Refusal):
-            raise TrustError(f"this machine was not taken: {said.reason}", hint="ask the operator there")
+            raise refused(said)
         if isinstance(said, Proposal):
             self.look_out(connection, work, said)
         return said
@@ -221,3 +224,11 @@ class Joiner:
             return lost.reason == GOODBYE
         except ProtocolError:
             return False
+
+
+def refused(said: Refusal) -> McloudError:
+    """Return the error a machine ends with that is not taken: SettingsError where something does not fit."""
+    message, hint = f"this machine was not taken: {said.reason}", said.hint or "ask the operator there"
+    if said.problems:
+        return SettingsError(message, problems=said.problems, hint=hint)
+    return McloudError(message, hint=hint)

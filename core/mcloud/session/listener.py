@@ -14,6 +14,10 @@ class Listener(Protocol):
         """Show in one line that a joiner came, left or was refused."""
         ...
 
+    def came(self, guest: Guest) -> None:
+        """Show that a joiner is here and what it brings, or why it was refused."""
+        ...
+
     def outlook(self, guest: Guest, outlook: Outlook) -> None:
         """Check a joiner's plan against one's own; raises ProtocolError if they differ."""
         ...

@@ -8,10 +8,11 @@ from typing import Any, Literal, get_args
 from mcloud.errors import ProtocolError
 from mcloud.plan import Stage
 from mcloud.session.certificates import fingerprint
-from mcloud.session.protocol import Hello, Introduction, Message, Outlook, encode
+from mcloud.session.protocol import Hello, Introduction, Message, Outlook, Refusal, encode
 from mcloud.session.transport import Connection, ConnectionLost
 
-Standing = Literal["here", "away", "trusted", "parted", "failed"]
+Standing = Literal["here", "away", "trusted", "parted", "failed", "refused"]
+"""Connected; cut off without a goodbye; pinned, but not yet seen; left; out of the run; not taken."""
 _NEARNESS: tuple[Standing, ...] = get_args(Standing)
 
 
@@ -28,6 +29,9 @@ class Guest:
     introduction: Introduction | None = None
     outlook: Outlook | None = None
     reason: str = ""
+    """Why it is not here, or was not taken."""
+    refusal: Refusal | None = None
+    """What it is told if it is not taken."""
     done: set[Stage] = field(default_factory=set)
     facts: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
@@ -37,24 +41,40 @@ class Guest:
     """What was sent in this connection."""
     lock: RLock = field(default_factory=RLock)
 
-    def come(self, connection: Connection, introduction: Introduction) -> None:
-        """Take a new connection of this joiner; an older one is closed."""
+    def come(
+        self, connection: Connection, introduction: Introduction, refusal: Refusal | None = None
+    ) -> Connection | None:
+        """Take a new connection of this joiner, also if it is only to be refused; return the older one.
+
+        That is to be closed by the caller, once it holds no lock: to close takes its time.
+        """
         with self.lock:
-            if self.connection is not None:
-                self.connection.close("it came back on another connection")
-            self.connection, self.introduction = connection, introduction
+            old, self.connection = self.connection, connection
+            self.introduction, self.refusal = introduction, None
             if self.standing != "failed":
                 self.standing, self.reason = "here", ""
             self.outlook, self.address = None, connection.peer_address
             self.asked.clear()
             self.said.clear()
+            if refusal is not None:
+                self.refuse(refusal)
+            return old
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Take note that it is not taken, and why; it can come again."""
+        with self.lock:
+            if self.standing != "failed":
+                self.standing, self.refusal = "refused", refusal
+                self.reason = "; ".join(refusal.problems) or refusal.reason
 
     def leave(self, connection: Connection, reason: str) -> bool:
         """Note that a connection is gone; return whether it was the one in use."""
         with self.lock:
             if self.connection is not connection:
                 return False
-            self.connection, self.reason = None, reason
+            self.connection = None
+            if self.standing not in {"failed", "refused"}:
+                self.reason = reason
             if self.standing == "here":
                 self.standing = "away"
             return True
@@ -77,16 +97,22 @@ class Lobby:
     def __init__(self) -> None:
         """Begin with nobody."""
         self.changed = Condition(RLock())
+        self.chosen: frozenset[str] | None = None
+        """Fingerprints of those who take part; None: that is not clear yet."""
         self._guests: dict[str, Guest] = {}
 
     def pin(self, name: str, certificate: str, address: str = "") -> Guest:
-        """Trust a machine's certificate from now on; the same one again changes nothing."""
+        """Trust a machine's certificate from now on; the same one again changes nothing but its name.
+
+        Not even that while it is here: then it is another machine with the same certificate.
+        """
         mark = fingerprint(certificate)
         with self.changed:
             guest = self._guests.setdefault(
                 mark, Guest(name=name, fingerprint=mark, certificate=certificate, address=address)
             )
-            guest.name = name
+            if guest.standing != "here":
+                guest.name = name
             self.changed.notify_all()
             return guest
 
@@ -111,10 +137,33 @@ class Lobby:
         """Return those who are connected and have introduced themselves."""
         return tuple(guest for guest in self.all() if guest.standing == "here")
 
+    def distinct(self) -> tuple[Guest, ...]:
+        """Return one guest of each name: see `named`."""
+        with self.changed:
+            names = {guest.name: None for guest in self.all()}
+            return tuple(guest for name in names if (guest := self.named(name)) is not None)
+
     def named(self, name: str) -> Guest | None:
-        """Return the guest of this name; one who is here goes before one who is away or left."""
-        found = [guest for guest in self.all() if guest.name == name]
-        return min(found, key=lambda guest: _NEARNESS.index(guest.standing), default=None)
+        """Return the guest of this name: who takes part goes first, then who is here, then others."""
+
+        def distance(guest: Guest) -> tuple[bool, int]:
+            return guest.fingerprint not in (self.chosen or ()), _NEARNESS.index(guest.standing)
+
+        return min((guest for guest in self.all() if guest.name == name), key=distance, default=None)
+
+    def choose(self, names: Collection[str]) -> None:
+        """Take those of these names who are here or were last."""
+        with self.changed:
+            self.chosen = frozenset(guest.fingerprint for guest in self.distinct() if guest.name in names)
+            self.changed.notify_all()
+
+    def may_take_part(self, guest: Guest) -> bool:
+        """Return whether a machine is one of those chosen, or nobody has been chosen yet."""
+        return self.chosen is None or guest.fingerprint in self.chosen
+
+    def taken(self) -> tuple[Guest, ...]:
+        """Return those who were chosen, by name; nobody before that."""
+        return tuple(guest for guest in self.all() if guest.fingerprint in (self.chosen or ()))
 
     def wait_for_goodbyes(self, awaited: Collection[str], patience: float) -> None:
         """Wait until nobody is here, and none of those `awaited` is away and could come back."""

@@ -66,6 +66,8 @@ class Refusal(Message):
 
     type: Literal["refusal"] = "refusal"
     reason: str = Field(max_length=2000)
+    problems: tuple[Printable, ...] = Field(default=(), max_length=200, description="what does not fit, each")
+    hint: str = Field(default="", max_length=2000, description="what to do, on the joiner")
 
 
 class OutlookLine(Message):

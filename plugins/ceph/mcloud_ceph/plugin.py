@@ -30,6 +30,7 @@ def manifest() -> Manifest:
         summary="Ceph: storage shared by all machines, kept several times",
         settings=CephSettings,
         node_settings=CephNode,
+        release_parts=1,
         packages={"debian": inspection.PACKAGES, "ubuntu": inspection.PACKAGES},
         shows=(("ceph", "--connect-timeout", "10", "-s"),),
     )

@@ -25,6 +25,7 @@ def manifest() -> Manifest:
         summary="LXD cluster for containers and virtual machines",
         settings=LxdSettings,
         node_settings=LxdNode,
+        release_parts=2,
         # Of several members that join LXD 5.0.2 at the same moment, one may wait for its database for ever.
         joins_at_once=1,
         packages={"debian": ("lxd", "lxd-client", "btrfs-progs")},

@@ -1,0 +1,70 @@
+"""Whether a machine that comes fits what the initiator sets up: plugins, services and their versions."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from mcloud.model import Node, ServiceState, printable
+from mcloud.plugins import Plugins
+from mcloud.session.protocol import Introduction, Refusal
+
+
+def unfit(said: Introduction, *, me: Node, services: Sequence[str], plugins: Plugins) -> Refusal | None:
+    """Return why a newcomer cannot be taken, None if it fits: each service, what is wanted, what was found.
+
+    `me` is the initiator: the others must have what it has, in a version that fits its own.
+    """
+    problems = tuple(_misfits(said, me, services, plugins))
+    if not problems:
+        return None
+    return Refusal(
+        reason=f"it does not fit what {me.name} sets up",
+        problems=problems,
+        hint="put that right here (--install installs packages), then type the same command again; or let "
+        f"{me.name} set up less",
+    )
+
+
+def differing(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    """Return the plugins whose version is another one than wanted: all must make the same plans."""
+    return [
+        printable(f"plugin {name}: wanted {version}, as on the initiator; found {found.get(name) or 'none'}")
+        for name, version in wanted.items()
+        if found.get(name) != version
+    ]
+
+
+def leading(version: str, parts: int) -> tuple[str, ...]:
+    """Return the leading parts of a version: (5, 0) of "5.0.2", if two are asked for."""
+    return tuple(re.split(r"[^0-9A-Za-z]+", version.strip()))[:parts]
+
+
+def _misfits(said: Introduction, me: Node, services: Sequence[str], plugins: Plugins) -> Iterator[str]:
+    yield from differing(said.versions, {name: plugins.versions[name] for name in services})
+    for name in services:
+        own, theirs = me.services.get(name), said.node.services.get(name)
+        if own is None or not own.installed:
+            continue  # nothing is known here to compare with
+        wanted = _wanted(own.version, plugins.manifests[name].release_parts)
+        found = _found(own.version, theirs, plugins.manifests[name].release_parts)
+        if found:
+            yield printable(f"{name}: wanted {wanted}, as on {me.name}; found {found}")
+
+
+def _wanted(version: str, parts: int | None) -> str:
+    if not version:
+        return "it installed"
+    if parts is None:
+        return "any version"
+    kept = ".".join(leading(version, parts))
+    return kept if kept == version else f"{kept}.x"
+
+
+def _found(own: str, theirs: ServiceState | None, parts: int | None) -> str:
+    """Return what was found and does not fit, "" if it fits or cannot be told."""
+    if theirs is None or not theirs.installed:
+        missing = f" ({', '.join(theirs.missing)} missing)" if theirs is not None and theirs.missing else ""
+        return f"nothing installed{missing}"
+    unknown = parts is None or not own or not theirs.version
+    return (
+        "" if unknown or leading(own, parts or 0) == leading(theirs.version, parts or 0) else theirs.version
+    )
