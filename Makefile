@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: cloud cloud-down test check unit lab-test packages benchmark
+.PHONY: cloud cloud-down test check unit lab-test packages benchmark faults
 
 cloud: .venv/installed packages
 	$(BIN)/mcloud lab down
@@ -27,6 +27,9 @@ unit: .venv/installed
 
 lab-test: .venv/installed packages
 	$(BIN)/python -m pytest -q -x tests/lab
+
+faults: .venv/installed packages
+	$(BIN)/python tools/faults.py --labs 2
 
 benchmark: .venv/installed packages
 	$(BIN)/python benchmarks/forming.py

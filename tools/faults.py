@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Break every step of a forming cloud in every way, and print the table: `make faults`.
+
+`--only TEXT` takes cells whose name holds TEXT, `--sample N --seed S` takes some, `--labs N` works side by
+side. Each cell forms a cloud of real services in the lab; all of them take hours.
+"""
+
+import argparse
+import os
+import random
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "lab"))
+
+import clouds
+import faults
+
+from mcloud.lab import Lab
+
+
+def main() -> None:
+    """Try the cells, say how each went as it ends, and end with the table."""
+    options = _options()
+    labs = [Lab(f"f{os.getpid()}-{number}") for number in range(options.labs)]
+    try:
+        cells = [cell for cell in _all_cells(labs[0]) if options.only in str(cell)]
+        if options.sample:
+            cells = random.Random(options.seed).sample(cells, min(options.sample, len(cells)))  # noqa: S311 - no secret
+        print(f"{len(cells)} cells", flush=True)
+        free = list(labs)
+        began = time.monotonic()
+
+        def one(cell: faults.Cell) -> faults.Outcome:
+            lab = free.pop()
+            try:
+                outcome = faults.try_out(lab, cell)
+            except Exception as error:  # noqa: BLE001 - the other cells are tried all the same
+                outcome = faults.Outcome(cell=cell, seconds=0.0, checked=(), amiss=[repr(error)])
+            finally:
+                free.append(lab)
+            word = "survived" if not outcome.amiss else "BROKEN  "
+            print(f"{time.monotonic() - began:7.0f} s  {word} {outcome.seconds:5.0f} s  {cell}", flush=True)
+            for line in outcome.amiss:
+                print(f"    {line}", flush=True)
+            return outcome
+
+        with ThreadPoolExecutor(options.labs) as pool:
+            outcomes = list(pool.map(one, cells))
+    finally:
+        for lab in labs:
+            lab.down()
+    _print_table(outcomes)
+    sys.exit(any(outcome.amiss for outcome in outcomes))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", default="", help="cells whose name holds this text")
+    parser.add_argument("--sample", type=int, default=0, help="so many cells, chosen by the seed")
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--labs", type=int, default=1, help="labs side by side")
+    return parser.parse_args()
+
+
+def _all_cells(lab: Lab) -> list[faults.Cell]:
+    """Form one cloud without faults, to see which steps there are."""
+    lab.down()
+    lab.up(machines=3)
+    clouds.formed(lab, faults.file_of())
+    found = faults.cells(list(faults.steps(lab)))
+    lab.down()
+    return found
+
+
+def _print_table(outcomes: Sequence[faults.Outcome]) -> None:
+    columns = list(faults.FAULTS)
+    by_place = {(str(one.cell.machine), one.cell.key, one.cell.fault): one for one in outcomes}
+    rows = dict.fromkeys((one.cell.machine, one.cell.key) for one in outcomes)
+    width = max(len(f"{machine} {key}") for machine, key in rows)
+    print("\n" + " " * width + "".join(f"  {name:16}" for name in columns))
+    for machine, key in rows:
+        marks = []
+        for column in columns:
+            one = by_place.get((machine, key, column))
+            marks.append("" if one is None else f"{'BROKEN' if one.amiss else 'ok'} {one.cell.ending}")
+        print(f"{f'{machine} {key}':{width}}" + "".join(f"  {mark:16}" for mark in marks))
+    survived = sum(not one.amiss for one in outcomes)
+    checked = sorted({name for one in outcomes for name in one.checked})
+    print(f"\n{survived} of {len(outcomes)} cells survived; looked at: {'; '.join(checked)}")
+
+
+if __name__ == "__main__":
+    main()
