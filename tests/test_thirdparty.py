@@ -12,18 +12,20 @@ import pytest
 
 from mcloud.testing import PluginContract
 
-HERE = Path(__file__).parent / "thirdparty/mcloud-hello"
+OUTSIDE = Path(__file__).parent / "thirdparty"
+HERE = OUTSIDE / "mcloud-hello"
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Return the folder the distribution is installed in: as a stranger's, by pip, without any index."""
+    """Return the folder the distributions are installed in: as a stranger's, by pip, without any index."""
     folder = tmp_path_factory.mktemp("outside")
     source, target = folder / "source", folder / "target"
-    shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("__pycache__", "dist"))
+    shutil.copytree(OUTSIDE, source, ignore=shutil.ignore_patterns("__pycache__", "dist", ".*"))
+    sources = sorted(str(one) for one in source.iterdir())
     _python(
         "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index", "--no-deps",
-        "--no-build-isolation", "--no-compile", "--target", str(target), str(source),
+        "--no-build-isolation", "--no-compile", "--target", str(target), *sources,
     )  # fmt: skip
     return target
 
@@ -43,9 +45,10 @@ def test_it_is_found_by_its_entry_point_beside_the_built_in_ones(installed):
         "print(json.dumps([sorted(plugins.manifests), plugins.versions.get('hello'), plugins.services]))"
     )
     found, version, services = json.loads(_python("-c", program, path=installed))
-    assert {"hello", "words"} <= set(found)
+    assert {"hello", "srv", "words"} <= set(found)
     assert version == "1.0.0"
     assert "hello" in services
+    assert "srv" not in services, "what only finds initiators is no service"
 
 
 def test_it_is_not_there_where_it_is_not_installed():
@@ -53,14 +56,18 @@ def test_it_is_not_there_where_it_is_not_installed():
     assert _python("-c", program).strip() == "False"
 
 
-def test_it_passes_its_own_tests_with_our_kit(installed, tmp_path):
-    shutil.copy(HERE / "test_hello.py", tmp_path)
+@pytest.mark.parametrize(
+    ("tests", "subjects"), [("mcloud-hello/test_hello.py", 2), ("mcloud-discovery-srv/test_srv.py", 1)]
+)
+def test_it_passes_its_own_tests_with_our_kit(installed, tmp_path, tests, subjects):
+    shutil.copy(OUTSIDE / tests, tmp_path)
     said = _python(
         "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path), path=installed, cwd=tmp_path
     )
     passed = re.search(r"(\d+) passed", said)
     assert passed, said
-    assert int(passed[1]) >= 2 * len([name for name in dir(PluginContract) if name.startswith("test_")])
+    contract = [name for name in dir(PluginContract) if name.startswith("test_")]
+    assert int(passed[1]) >= subjects * len(contract)
 
 
 def test_the_plugin_guide_shows_this_very_code():

@@ -87,7 +87,7 @@ class Ear(RecordUpdateListener):
         self._heard = heard
         self._touched: dict[str, None] = {}
 
-    def async_update_records(self, _zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
+    def async_update_records(self, zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:  # noqa: ARG002 - its interface
         """See which instances of our service an answer is about; they are read when all of it is kept."""
         others = False
         for update in records:
