@@ -1,7 +1,10 @@
 """A terminal with a program in it, for tests: what it shows is what a person would see."""
 
 import os
+import termios
+import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pexpect
 import pyte
@@ -57,9 +60,13 @@ class Terminal:
 
     def until(self, holds: Callable[[list[str]], bool]) -> None:
         """Read on until something holds for what the terminal shows: a frame may come in pieces."""
+        deadline = time.monotonic() + self._child.timeout
         while not holds(self.screen):
             try:
-                self._child.read_nonblocking(4096, self._child.timeout)
+                # What is drawn again and again is no reason to wait for ever.
+                self._child.read_nonblocking(4096, max(0, deadline - time.monotonic()))
+                if time.monotonic() > deadline:
+                    raise pexpect.TIMEOUT("still drawing")  # noqa: TRY301 - one way out
             except (pexpect.TIMEOUT, pexpect.EOF) as error:
                 seen = "\n".join(self.screen)
                 raise AssertionError(f"it never held ({type(error).__name__}); there is\n{seen}") from None
@@ -67,6 +74,21 @@ class Terminal:
     def type(self, line: str) -> None:
         """Type a line and Enter."""
         self._child.sendline(line)
+
+    def press(self, keys: str) -> None:
+        """Press keys: characters, or what a terminal sends for others."""
+        self._child.send(keys)
+
+    def resize(self, *, columns: int, rows: int) -> None:
+        """Change the size of the window; what is on it is cut, not wrapped anew."""
+        self._columns = columns
+        self._screen.resize(rows, columns)
+        self._child.setwinsize(rows, columns)
+
+    @property
+    def settings(self) -> list[Any]:
+        """How the terminal is set (what `stty -g` shows)."""
+        return termios.tcgetattr(self._child.child_fd)
 
     def interrupt(self) -> None:
         """Type Ctrl-C."""

@@ -39,7 +39,7 @@ def pick_numbered(pick: Pick, output: Output, read: Read = read_line) -> tuple[t
                 return taken, [numbered.state.title(key) for key in taken]
             output.pose(prompt)
     finally:
-        output.answered()
+        output.answered(ended=False)
 
 
 class _Numbered:

@@ -84,9 +84,11 @@ class Output:
             self._question = question
             self._write(question)
 
-    def answered(self) -> None:
-        """Forget the question: the person has ended its line."""
+    def answered(self, *, ended: bool = True) -> None:
+        """Forget the question; the person has ended its line, or it is ended here."""
         with self.lock:
+            if self._question and not ended:
+                self._write("\n")
             self._question = ""
 
     @contextmanager

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -80,14 +81,34 @@ class _Picker:
             style=Style.from_dict({}),
             color_depth=ColorDepth.DEPTH_1_BIT,  # bold and dim need none
             erase_when_done=True,
-            refresh_interval=REREAD,
             before_render=lambda _app: self._before_render(),
             output=terminal(output),
         )
         self._app.ttimeoutlen = ESCAPE
 
     def run(self) -> Taken:
-        return self._app.run(set_exception_handler=False, handle_sigint=False)
+        over = threading.Event()
+        watching = threading.Thread(target=self._watch, args=(over,), name="rows", daemon=True)
+        watching.start()
+        try:
+            return self._app.run(set_exception_handler=False, handle_sigint=False)
+        except BaseException:
+            # A signal may have come before the library minds what it has drawn.
+            self._app.renderer.erase()
+            raise
+        finally:
+            over.set()
+            watching.join()
+
+    def _watch(self, over: threading.Event) -> None:
+        """Have the table drawn anew when the rows are others; as long as they are not nothing is sent."""
+        while not over.wait(REREAD):
+            try:
+                same = tuple(self.state.pick.rows()) == tuple(self.state.rows)
+            except Exception:  # noqa: BLE001 - raised again when it is drawn, and there it ends the picking
+                same = False
+            if not same:
+                self._app.invalidate()
 
     def wake(self) -> None:
         """Have what waits printed above the table, from any thread."""

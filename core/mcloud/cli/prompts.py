@@ -1,9 +1,8 @@
 """Questions at the terminal: a `Prompter`, whose questions stay below whatever is said meanwhile."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import click
 from rich.cells import cell_len
 
 from mcloud.cli.lines import clean, wrapped
@@ -99,19 +98,18 @@ class Prompts:
         """Ask for a line, in the question's very words. Raises Abort at the end of the input."""
         return self._line(question)
 
-    def _line(self, question: str, read: Callable[[], str | None] = read_line) -> str:
+    def _line(self, question: str) -> str:
         *before, last = wrapped(question, self.output.size[0]).split("\n")
         for text in before:
             self.output.line(text)
         # Blanks at the end are the question's own, wrapping takes them away.
         self.output.pose(last.rstrip() + question[len(question.rstrip()) :])
+        line = None
         try:
-            line = read()
+            line = read_line()
         finally:
-            self.output.answered()
-        if line is None:
-            raise click.Abort
-        return line
+            self.output.answered(ended=line is not None)
+        return line or ""
 
     def _need_person(self, question: str, otherwise: str) -> None:
         """Raise SettingsError if there is nobody to ask."""
