@@ -33,6 +33,7 @@ faults: .venv/installed packages
 
 benchmark: .venv/installed packages
 	$(BIN)/python benchmarks/forming.py
+	$(BIN)/python benchmarks/session.py
 
 packages:
 	tools/lab-packages.sh

@@ -237,3 +237,23 @@ def test_an_initiator_does_not_talk_older_tls():
         with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
             context.wrap_socket(raw)
         join(here.port)
+
+
+def test_a_context_learns_pins_and_is_left_behind_when_it_should_forget():
+    """Else two hundred joiners have two hundred contexts of two hundred pins; but none outlives its pins."""
+    made = tls.DoorContext(N1)
+    first = made.of({}, strangers=True)
+    assert made.of({N2.fingerprint: N2.certificate}, strangers=True) is first
+    both = {one.fingerprint: one.certificate for one in (N2, N3)}
+    assert made.of(both, strangers=True) is first
+    assert first.cert_store_stats()["x509"] == 2
+    assert _handshake(first, tls.client_context(N3), None)[0] is False
+    fewer = made.of({N2.fingerprint: N2.certificate}, strangers=True)
+    assert fewer is not first
+    assert fewer.cert_store_stats()["x509"] == 1
+    assert made.of({N2.fingerprint: N2.certificate}, strangers=False) is not fewer
+    with pytest.raises(errors.ProtocolError):
+        made.of({N2.fingerprint: N2.certificate, "x": "no certificate"}, strangers=False)
+    changed = made.of({N2.fingerprint: N3.certificate}, strangers=False)
+    with pytest.raises(ssl.SSLError):
+        _handshake(changed, tls.client_context(N2), None)

@@ -31,7 +31,7 @@ from mcloud.session.limits import (
     source_of,
     stranger_terms,
 )
-from mcloud.session.tls import server_context
+from mcloud.session.tls import DoorContext
 from mcloud.session.transport import Connection
 from mcloud.session.wire import Events, Wire
 
@@ -73,7 +73,7 @@ class Door:
         self._crowd = Crowd(limits=limits)
         self._callers: set[_Caller] = set()
         self._callbacks = Callbacks(_CALLBACKS_PER_STRANGER * limits.strangers)
-        self._context: tuple[object, ssl.SSLContext] | None = None
+        self._context = DoorContext(credentials)
         self._thread: EventThread
         self._acceptor: Acceptor
         self._empty: asyncio.Event
@@ -164,11 +164,7 @@ class Door:
         )
 
     def _tls(self) -> ssl.SSLContext:
-        """Return a context for the pins of this moment; an old one serves as long as they are the same."""
-        state = (dict(self._pins()), self.strangers_welcome)
-        if self._context is None or self._context[0] != state:
-            self._context = state, server_context(self.credentials, state[0].values(), strangers=state[1])
-        return self._context[1]
+        return self._context.of(self._pins(), strangers=self.strangers_welcome)
 
     def _trusted(self, caller: "_Caller", wire: Wire) -> Terms | None:
         """Decide by the certificate, after TLS: this is the authorisation, not the trust store."""

@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from mcloud.session.certificates import Credentials, der_of
 
@@ -22,10 +22,38 @@ def server_context(credentials: Credentials, pinned: Iterable[str], *, strangers
     context.num_tickets = 0
     context.verify_mode = ssl.CERT_OPTIONAL if strangers else ssl.CERT_REQUIRED
     context.verify_flags |= _NO_CHECK_TIME
-    # As DER: in a text from elsewhere OpenSSL would find all certificates, not only the one looked at.
-    if store := b"".join(der_of(pem) for pem in pinned):
-        context.load_verify_locations(cadata=store)
+    _pin(context, pinned)
     return context
+
+
+class DoorContext:
+    """The context of a door for the pins of the moment.
+
+    It learns new pins and cannot forget one: then there is a new one. One for each new pin would cost
+    27 ms and 1 MiB with two hundred of them, for as long as its connections live.
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        """Begin with none."""
+        self._credentials = credentials
+        self._made: tuple[ssl.SSLContext, bool] | None = None
+        self._pinned: Mapping[str, str] = {}
+
+    def of(self, pins: Mapping[str, str], *, strangers: bool) -> ssl.SSLContext:
+        """Return the context for these pins (PEM by fingerprint)."""
+        pins = dict(pins)
+        if self._made is None or self._made[1] != strangers or not self._pinned.items() <= pins.items():
+            self._made = server_context(self._credentials, pins.values(), strangers=strangers), strangers
+        else:
+            _pin(self._made[0], (pins[mark] for mark in pins.keys() - self._pinned.keys()))
+        self._pinned = pins
+        return self._made[0]
+
+
+def _pin(context: ssl.SSLContext, certificates: Iterable[str]) -> None:
+    # As DER: in a text from elsewhere OpenSSL would find all certificates, not only the one looked at.
+    if store := b"".join(der_of(pem) for pem in certificates):
+        context.load_verify_locations(cadata=store)
 
 
 class _Telling(ssl.SSLObject):
