@@ -20,7 +20,6 @@ FILE_LIMIT, FUNCTION_LIMIT = 250, 40
 
 LARGER_FUNCTIONS = {
     "core/mcloud/cli/init.py init": "click hands every option over as an argument",
-    "core/mcloud/cli/attend.py attend": "the screen of a joiner, read from top to bottom",
     "core/mcloud/forms/json_schema.py schema": "one schema, put together in one place",
     "plugins/ceph/mcloud_ceph/osds.py up": "one OSD's way from a bare disk to `up`, in order",
     "plugins/ceph/mcloud_ceph/monitors.py found": "the order of founding is the point of it",

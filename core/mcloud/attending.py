@@ -1,23 +1,31 @@
 """Joining from beginning to end: find the initiator, trust it, and stay until it says farewell."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from mcloud.errors import DiscoveryError, McloudError, TrustError
+from mcloud.errors import McloudError, ProtocolError, TrustError
+from mcloud.finding import Found
 from mcloud.joining import Joining
 from mcloud.journal import Journal
-from mcloud.model import Beacon, Role
+from mcloud.looking import Looking
+from mcloud.model import Role
+from mcloud.reaching import reach
 from mcloud.secrets import Secrets
 from mcloud.session.certificates import short
 from mcloud.session.code import normalised
 from mcloud.session.guesses import Tries
 from mcloud.session.joiner import Joiner, Peer
 from mcloud.session.protocol import Farewell
-from mcloud.session.transport import Connection, ConnectionLost, dial
+from mcloud.session.transport import Connection, ConnectionLost
 from mcloud.state import State
 
+CONTACTS = 5
+"""How often an initiator may hang up before trust, until it is left alone."""
+PAUSE = 0.5
+"""Seconds after the first time it did; longer after each."""
 LAST_WORDS = 10.0
 """Seconds to try to tell the initiator that this machine is in, where it may have missed that."""
 
@@ -28,38 +36,75 @@ class Attending:
 
     joiner: Joiner
     notice: Callable[[str], None]
-    find: Callable[[], Iterator[Beacon]]
-    """Looks for initiators anew; ends after the patience."""
+    look: Callable[[], Looking]
+    """Begins a search for initiators."""
+    choose: Callable[[Looking], Found]
+    """Waits until it is clear which one to join. Raises DiscoveryError if none is found in time."""
     ask_code: Callable[[str], SecretStr]
-    """Returns the code; given why it is asked again, "" the first time. Raises if nobody can be asked."""
+    """Returns the code; given why it is asked again, "" if none was wrong. Raises if nobody can be asked."""
     patience: float = 600.0
     _tries: dict[str, Tries] = field(default_factory=dict)
+    _waits: dict[str, str] = field(default_factory=dict)
+    """Why we wait, by address; each reason is said once."""
 
     def meet(self) -> Peer:
         """Find an initiator and establish trust; return it.
 
-        Raises DiscoveryError if none is found in time, TrustError if the code stays wrong.
+        Raises DiscoveryError if none is found in time, ConnectionLost if it does not answer in time,
+        TrustError if the code stays wrong.
         """
-        why = ""
-        while True:
-            code = self.ask_code(why)
-            beacon = self._first()
-            where = f"{beacon.address}, port {beacon.port}"
-            if beacon.name not in {"", str(beacon.address)}:
-                where = f"{beacon.name} ({where})"
-            self.notice(f"dialling {where}")
-            report = self._waiting_for(where)
-            connection = dial(str(beacon.address), beacon.port, patience=self.patience, report=report)
+        with self.look() as looking:
+            found: Found | None = None
+            code: SecretStr | None = None
+            why = ""
+            while True:
+                before = found
+                found = (why and before and looking.still(before)) or self.choose(looking)
+                if before is None or not found.is_still(before):
+                    self.notice(
+                        f"initiator: {found}{f', fingerprint {found.mark} ...' if found.mark else ''}"
+                    )
+                    code, why, self._waits = None, "", {}  # another session has another code
+                if code is None:
+                    with looking.standing_still():
+                        code = self.ask_code(why)
+                try:
+                    peer = self._trust(looking, found, code)
+                except TrustError as error:
+                    why, code = str(error), None
+                    self.notice(f"{error}: {error.hint}" if error.hint else why)
+                    continue
+                why = ""
+                if peer is not None:
+                    mark = short(peer.fingerprint)
+                    self.notice(f"{peer.name} and this machine trust each other (fingerprint {mark})")
+                    return peer
+
+    def _trust(self, looking: Looking, found: Found, code: SecretStr) -> Peer | None:
+        """Establish trust; None: it cannot be reached, or does not know how to talk, so look anew.
+
+        Raises TrustError for a wrong code, and what an initiator at a given address did wrong.
+        """
+        for contact in range(1, CONTACTS + 1):
+            reached = reach(looking, found, self.notice, self._waits)
+            if reached is None:
+                return None
+            connection, beacon = reached
             try:
                 with connection:
-                    peer = self.joiner.first_contact(connection, beacon, code, self._tries_of(code))
-            except TrustError as error:
-                why = str(error)
-                self.notice(f"{error}: {error.hint}" if error.hint else why)
-                continue
-            mark = short(peer.fingerprint)
-            self.notice(f"{peer.name} and this machine trust each other (fingerprint {mark})")
-            return peer
+                    return self.joiner.first_contact(connection, beacon, code, self._tries_of(code))
+            except (ConnectionLost, ProtocolError) as error:
+                if isinstance(error, ConnectionLost) and contact < CONTACTS:
+                    self.notice(f"{found.name}: {error}; trying again")
+                    time.sleep(min(PAUSE * contact, looking.left))
+                    continue
+                if found.given:
+                    raise
+                self.notice(f"{found.name} is left alone: {error}")
+                for address, claim in found.claims:
+                    looking.refuse(address, found.port, claim, f"{found}: {error}")
+                return None
+        return None
 
     def stay(self, peer: Peer, work: Joining, *, patience: float | None = None) -> Farewell:
         """Play the script with a trusted initiator, over as many connections as it takes.
@@ -68,16 +113,19 @@ class Attending:
         away for longer than the patience, McloudError if it gave up.
         """
         farewell: Farewell | None = None
+        longest = self.patience if patience is None else patience
         try:
             while farewell is None:
-                connection = self._come_back(peer, work, self.patience if patience is None else patience)
+                connection = self._come_back(peer, work, longest)
                 if connection is None:
                     farewell = Farewell(mood="done")
                     break
                 try:
                     farewell = self.joiner.converse(connection, work)
                 except ConnectionLost as lost:
-                    self.notice(f"{peer.name} is away: {lost}; waiting for it")
+                    self.notice(
+                        f"{peer.name} is away: {lost}; waiting for it, for {_spoken(longest)} at most"
+                    )
         finally:
             failure = work.failure  # what fails from here on was stopped, and no failure of its own
             work.stop()
@@ -107,17 +155,14 @@ class Attending:
     def _waiting_for(self, whom: str) -> Callable[[str], None]:
         return lambda reason: self.notice(f"waiting for {whom}: {reason}")
 
-    def _first(self) -> Beacon:
-        for beacon in self.find():
-            return beacon
-        raise DiscoveryError(
-            f"no initiator was found in {self.patience:.0f} s",
-            hint="is `mcloud init` running there? Its address can be given with --initiator-address",
-        )
-
     def _tries_of(self, code: SecretStr) -> Tries:
         """Return the tries left for one code, over all addresses and beacons."""
         return self._tries.setdefault(normalised(code.get_secret_value()).get_secret_value(), Tries())
+
+
+def _spoken(seconds: float) -> str:
+    """Return a time as people say it."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"  # noqa: PLR2004 - two minutes
 
 
 def resumed(state: State, known: Secrets) -> tuple[Journal, Peer] | None:

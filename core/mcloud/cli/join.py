@@ -1,11 +1,12 @@
 """`mcloud join`: let this machine become part of a cloud."""
 
 import sys
+from collections.abc import Callable
 
 import click
 from pydantic import SecretStr
 
-from mcloud.cli.attend import attend
+from mcloud.cli.attend import Way, attend
 from mcloud.cli.common import need_packages, shown, this_machine, with_plugins
 from mcloud.cli.screen import Screen
 from mcloud.errors import SettingsError, TrustError
@@ -35,10 +36,16 @@ ADDRESS_VARIABLE = "MCLOUD_INITIATOR_ADDRESS"
 @click.option(
     "--discovery",
     multiple=True,
-    default=("static",),
-    show_default=True,
+    show_default="static with --initiator-address, else mdns",
     metavar="NAME",
     help="Plugin that finds the initiator; may be repeated.",
+)
+@click.option(
+    "--initiator",
+    default="",
+    metavar="NAME",
+    help="Which initiator to join where there are several: its name, or session or address. "
+    "[default: the only one; else asked]",
 )
 @click.option(
     "--patience",
@@ -57,16 +64,19 @@ def join(
     port: int,
     address: str | None,
     discovery: tuple[str, ...],
+    initiator: str,
     patience: float,
     install: bool,
     without: tuple[str, ...],
 ) -> None:
     """Join the cloud that is founded on another machine.
 
-    Asks for the code shown there (or reads it from standard input), waits until the initiator is
-    there, and does this machine's part once the plan was confirmed there. Type the same command
-    again after an interruption: it goes on where it stopped, without a code.
+    Finds it on the network, or by an address that is given. Asks for the code shown there (or reads
+    it from standard input), waits until the initiator is there, and does this machine's part once
+    the plan was confirmed there. Type the same command again after an interruption: it goes on where
+    it stopped, without a code.
     """
+    discovery = discovery or (("static",) if initiator_address else ("mdns",))
     with this_machine(screen, "join", without) as here:
         here.plugins.require(discovery)
         if install:
@@ -77,24 +87,33 @@ def join(
             command="join",
             address=own_address(survey(here.host), address),
             services=here.plugins.services,
-            discovery=discovery,
-            initiators=((initiator_address, port),) if initiator_address else (),
-            patience=patience,
-            ask_code=lambda why: _ask_code(screen, why),
+            way=Way(
+                discovery=discovery,
+                initiators=((initiator_address, port),) if initiator_address else (),
+                wanted=initiator,
+                patience=patience,
+            ),
+            ask_code=_asker(screen),
         )
 
 
-def _ask_code(screen: Screen, why: str) -> SecretStr:
-    """Ask for the code; it is never an argument, which any user of the machine could read."""
-    line = ""
-    if screen.can_ask:
-        while not line:
-            line = screen.ask_line("Code shown by the initiator: ")
-    elif not sys.stdin.isatty():
-        line = sys.stdin.readline().strip()
-    if line:
-        return SecretStr(line)
-    hint = "give it on standard input, or in a file to `mcloud preseed`"
-    if why:
-        raise TrustError(why, hint=hint)
-    raise SettingsError("the code is missing, and there is no terminal to ask for it", hint=hint)
+def _asker(screen: Screen) -> Callable[[str], SecretStr]:
+    """Return what asks for the code; it is never an argument, which any user of the machine could read."""
+    piped: list[SecretStr] = []
+
+    def ask(why: str) -> SecretStr:
+        if screen.can_ask:
+            line = ""
+            while not line:
+                line = screen.ask_line("Code shown by the initiator: ")
+            return SecretStr(line)
+        hint = "give it on standard input, or in a file to `mcloud preseed`"
+        if why:
+            raise TrustError(why, hint=hint)
+        if not piped and not sys.stdin.isatty():
+            piped.extend(SecretStr(line) for line in [sys.stdin.readline().strip()] if line)
+        if not piped:
+            raise SettingsError("the code is missing, and there is no terminal to ask for it", hint=hint)
+        return piped[0]
+
+    return ask

@@ -6,7 +6,7 @@ from typing import Literal
 import click
 from pydantic import SecretStr
 
-from mcloud.cli.attend import attend
+from mcloud.cli.attend import Way, attend
 from mcloud.cli.common import need_packages, shown, this_machine, with_plugins
 from mcloud.cli.leading import lead
 from mcloud.cli.screen import Screen
@@ -99,9 +99,13 @@ def _attend(screen: Screen, here: Here, read: Preseed, address: str, purpose: Pu
         command="preseed",
         address=address,
         services=read.services,
-        discovery=read.meet.discovery,
-        initiators=((str(where), read.meet.port),),
-        patience=read.meet.patience.total_seconds(),
+        way=Way(
+            discovery=read.meet.discovery,
+            initiators=((str(where), read.meet.port),),
+            wanted=read.cloud.initiator,
+            settings=read.plugin_settings,
+            patience=read.meet.patience.total_seconds(),
+        ),
         ask_code=ask,
         given=said(read),
         purpose=purpose,

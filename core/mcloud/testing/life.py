@@ -10,12 +10,14 @@ from pydantic import SecretStr
 
 from mcloud import hookimpl
 from mcloud.attending import Attending, completed, ended, resumed
+from mcloud.choosing import Choosing
 from mcloud.errors import SettingsError
 from mcloud.forming import Forming
 from mcloud.here import Here
 from mcloud.joining import Joining
 from mcloud.journal import Journal
-from mcloud.model import API, Beacon, Manifest, Node, Survey
+from mcloud.looking import Looking
+from mcloud.model import API, Beacon, Manifest, Node, Search, Survey
 from mcloud.order import Order
 from mcloud.plugins import Plugins
 from mcloud.secrets import Secrets
@@ -24,6 +26,7 @@ from mcloud.session import trust
 from mcloud.session.joiner import Joiner
 from mcloud.session.transport import ConnectionLost
 from mcloud.testing.machine import Machine
+from mcloud.testing.network import Relay
 from mcloud.testing.power import MortalState, Power
 from mcloud.watch import Happening
 
@@ -83,7 +86,8 @@ class Life:
         attending = Attending(
             joiner=joiner,
             notice=self._notice,
-            find=self._find,
+            look=self._look,
+            choose=Choosing(notice=self._notice, prompter=self.machine.person, can_ask=False, settling=0.0),
             ask_code=lambda _why: self._code(),
             patience=self.order.patience,
         )
@@ -121,14 +125,8 @@ class Life:
             }
         )
 
-    def _find(self) -> Iterator[Beacon]:
-        relay = self.machine.relay
-        assert relay is not None, "the initiator looks for nobody"
-        until = time.monotonic() + self.order.patience
-        while relay.target is None and time.monotonic() < until and self.power.on:
-            time.sleep(0.01)
-        if relay.target is not None:
-            yield Beacon.model_validate({"name": "n1", "address": "127.0.0.1", "port": relay.port})
+    def _look(self) -> Looking:
+        return Looking(self.here.plugins, (ANNOUNCER,), Search(seconds=self.order.patience))
 
     def _code(self) -> SecretStr:
         assert self.order.code is not None, "a FakeCloud has a code"
@@ -153,16 +151,20 @@ def here_of(
     line, moment = machine.fatal or (None, "before")
     machine.fatal = None
     power = Power(host=host, cut_network=cut, line=line, moment=moment)
+    announcer.relay, announcer.power = machine.relay, power
     plugins = Plugins.of(**modules, words=trust, **{ANNOUNCER: announcer})
     return Here(plugins, host, known, MortalState(machine.folder, power)), power
 
 
 class Announcer:
-    """The discovery plugin of a FakeCloud: it tells the wires where the door is."""
+    """The discovery plugin of a FakeCloud: it tells the wires where the door is, and finds their ends."""
 
     def __init__(self, announced: Callable[[Beacon], AbstractContextManager[None]]) -> None:
         """Have a function told of every beacon."""
         self._announced = announced
+        self.relay: Relay | None = None
+        """The wire of the machine it is on."""
+        self.power: Power | None = None
 
     @hookimpl
     def manifest(self) -> Manifest:
@@ -173,3 +175,14 @@ class Announcer:
     def announce(self, beacon: Beacon) -> AbstractContextManager[None]:
         """Point the wires to the door."""
         return self._announced(beacon)
+
+    @hookimpl
+    def discover(self, search: Search) -> Iterator[Beacon]:
+        """Yield the near end of this machine's wire, as soon as there is something at the far one."""
+        until = time.monotonic() + search.seconds
+        while self.relay and self.relay.target is None and self.power and self.power.on:
+            if time.monotonic() >= until:
+                return
+            time.sleep(0.01)
+        if self.relay:
+            yield Beacon.model_validate({"name": "n1", "address": "127.0.0.1", "port": self.relay.port})
