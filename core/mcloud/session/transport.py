@@ -195,8 +195,9 @@ def _check(wire: Wire, *, address: str, expect: str | None) -> None:
     refusal = wire.failure
     if isinstance(refusal, ssl.SSLError) and "ALERT" in (refusal.reason or "") and expect is not None:
         raise TrustError(
-            f"{address} does not know this machine's certificate",
-            hint="it was removed there, or never let in: give the code again",
+            f"{address} does not know this machine's certificate: mcloud was started anew there before the "
+            "run had begun, or this machine was taken out",
+            hint="type the same command here again, with the code that is shown there now",
         )
     if isinstance(refusal, OSError):
         raise refusal
@@ -210,6 +211,8 @@ def _seen(wire: Wire) -> str:
 def _in_words(error: OSError | ConnectionLost) -> str:
     if isinstance(error, ConnectionLost):
         return error.reason
+    if isinstance(error, ssl.SSLError) and "CERTIFICATE_REQUIRED" in (error.reason or ""):
+        return "nobody new is let in there any more: all machines of that run are in"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {printable(str(error.reason or error)).lower().replace('_', ' ')}"
     if isinstance(error, TimeoutError):
