@@ -42,6 +42,50 @@ def test_machines_of_the_same_plan_are_shown_once():
     assert text(work_lines(plans)) == "Plan\n  n2, n3, n4\n    lxd  member"
 
 
+def test_a_plan_of_fifty_machines_says_first_what_they_have_in_common():
+    names = [f"n{number}" for number in range(1, 51)]
+    plans = {
+        name: plan(
+            name,
+            *(
+                ["bootstrap/lxd/@/@/cluster", *(f"issue_token/lxd/@/{other}/token" for other in names[1:])]
+                if name == "n1"
+                else ["join/lxd/@/@/member"]
+            ),
+            "join/ceph/@/@/monitor",
+            "join/ovn/@/@/package",
+            f"join/ceph/@/@/osd-disk-of-{name}",
+            there=("join/ovn/@/@/package",),
+        )
+        for name in names
+    }
+    said = text(work_lines(plans)).splitlines()
+    assert said[:9] == [
+        "Plan",
+        "  all 50 machines",
+        "    ceph  monitor",
+        "    ovn   (1 there already)",
+        "  all 50 machines but n1",
+        "    lxd  member",
+        "  n1",
+        "    lxd   cluster, token for 49 machines",
+        "    ceph  osd-disk-of-n1",
+    ]
+    assert said[9:] == [f"  {name}  ceph  osd-disk-of-{name}" for name in names[1:]]
+    everything = " ".join(said)
+    assert all(f"osd-disk-of-{name}" in everything for name in names)
+
+
+def test_losses_are_named_one_by_one_however_many_and_alike_they_are():
+    names = [f"n{number}" for number in range(1, 51)]
+    osd = "join/ceph/@/@/osd-sdb"
+    plans = {name: plan(name, osd, destroys={osd: ["all on /dev/sdb"]}) for name in names}
+    assert [line for line, _style in loss_lines(plans)] == [
+        f"DESTROYS FOR GOOD on {name}: all on /dev/sdb" for name in names
+    ]
+    assert text(work_lines(plans)) == "Plan\n  all 50 machines\n    ceph  osd-sdb"
+
+
 def test_what_is_there_already_is_counted_not_listed():
     plans = {"n1": plan("n1", "join/lxd/@/@/a", "join/lxd/@/@/b", there=("join/lxd/@/@/a",))}
     assert text(work_lines(plans)).endswith("lxd  b (1 there already)")
@@ -65,6 +109,18 @@ def test_checks_show_errors_first_and_leave_out_what_is_well():
         Check(level="error", message="in use"),
     ]
     assert text(check_lines(checks)) == "ERROR  in use\nWARNING  n2: no quotas\n         give a disk"
+
+
+def test_alike_checks_of_several_machines_are_one():
+    checks = [
+        Check(level="warning", message="no quotas", hint="give a disk", machine=f"n{n}") for n in range(3)
+    ]
+    few = [*checks, Check(level="warning", message="another", machine="n1")]
+    assert text(check_lines(few)) == (
+        "WARNING  n0, n1, n2: no quotas\n         give a disk\nWARNING  n1: another"
+    )
+    many = [Check(level="warning", message="no quotas", machine=f"n{n}") for n in range(50)]
+    assert text(check_lines(many)).startswith("WARNING  50 machines (n0, n1, ")
 
 
 def test_keys_of_steps_are_spoken():

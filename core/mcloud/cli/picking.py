@@ -25,7 +25,7 @@ class Picking:
     def __init__(self, pick: Pick) -> None:
         """Begin with the rows of this moment; those that come picked are, as far as the limits go."""
         self.pick = pick
-        self.rows: Sequence[Row] = ()
+        self.rows: tuple[Row, ...] = ()
         self.marks: set[str] = set()
         """The keys of the rows that are picked."""
         self.cursor = ""
@@ -34,7 +34,6 @@ class Picking:
         self.reason = ""
         """Why the last thing was not done, or what it did beyond what was asked for; "" if all is well."""
         self._seen: set[str] = set()
-        self._first = True
         self.reread()
         self.cursor = next((row.key for row in self.shown if row.picked and not row.closed), self.cursor)
 
@@ -72,17 +71,17 @@ class Picking:
 
     def reread(self) -> list[News]:
         """Read the rows anew; cursor and marks stay with their keys. Return what is to be told of it."""
-        place, old = self.place, {row.key: row for row in self.rows}
-        titles = {key: self.title(key) for key in old}
-        self.rows = tuple(self.pick.rows())
-        now = {row.key for row in self.rows}
-        gone = [key for key in old if key not in now]
-        news = [self._gone(key, titles[key]) for key in gone]
+        rows = tuple(self.pick.rows())
+        if rows == self.rows:
+            return []
+        place, old, now = self.place, {row.key: row for row in self.rows}, {row.key for row in rows}
+        gone = {key: self.title(key) for key in old if key not in now}
+        self.rows = rows
+        news = [self._gone(key, title) for key, title in gone.items()]
         for row in self.rows:
             news += self._looked_at(row, old.get(row.key))
         self._hold(place)
-        first, self._first = self._first, False
-        return [] if first else news
+        return news
 
     def _gone(self, key: str, title: str) -> News:
         if key not in self.marks:
@@ -91,10 +90,13 @@ class Picking:
         return News("lost", key, f"{title} is gone and no longer picked")
 
     def _looked_at(self, row: Row, before: Row | None) -> list[News]:
-        title, why, fresh = self.title(row.key), clean(row.closed), row.key not in self._seen
+        why, fresh = clean(row.closed), row.key not in self._seen
         self._seen.add(row.key)
         if row.picked and fresh and not self.single and not self._refusal(row):
             self.marks.add(row.key)
+        if before == row and not (row.closed and row.key in self.marks):
+            return []
+        title = self.title(row.key)
         if row.closed and row.key in self.marks:
             self.marks.discard(row.key)
             return [News("lost", row.key, f"{title} is no longer picked: {why}")]
@@ -103,7 +105,7 @@ class Picking:
         if row.closed != before.closed:
             text = f"{title} cannot be picked: {why}" if why else f"{title} can be picked now"
             return [News("closed" if why else "open", row.key, text)]
-        return [News("changed", row.key, f"{title} has changed")] if row.cells != before.cells else []
+        return [News("changed", row.key, f"{title} has changed")]
 
     # ---- what a person does ---------------------------------------------------------------------------
 

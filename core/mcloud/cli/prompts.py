@@ -57,7 +57,8 @@ class Prompts:
         if secret:
             with unseen():
                 return self._line(f"{question} (not shown while you type): ")
-        end = f"{offered} [{clean(default)}]: " if default else f"{offered}: "
+        end = f"{offered} [{clean(default)}]" if default else offered
+        end += " " if (question + end).endswith("?") else ": "
         if choices and self.mode == "live":
             # Here and not above: no other command has to load it.
             from mcloud.cli.completion import ask_completed  # noqa: PLC0415
