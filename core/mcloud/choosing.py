@@ -29,6 +29,7 @@ class Choosing:
     wanted: str = ""
     """Name, session or address of the initiator; "" for the only one there is."""
     settling: float = SETTLING
+    first_word: float = FIRST_WORD
     _told: set[str] = field(default_factory=set)
 
     def __call__(self, looking: Looking) -> Found:
@@ -100,7 +101,7 @@ class Choosing:
         for one in found:
             if one.closed and (one.name == self.wanted or all(other.closed for other in found)):
                 self._once(one.key, f"{one} {one.closed}; looking for others")
-        if looking.search.seconds - looking.left >= FIRST_WORD:
+        if looking.search.seconds - looking.left >= self.first_word:
             if not found:
                 self._once("silence", f"no initiator was heard yet ({_by(looking)}); {_ADDRESS}")
             elif self.wanted and not any(one.is_named(self.wanted) for one in found):
@@ -137,7 +138,7 @@ def _summary(
     reasons = [looking.refused] if looking.refused else []
     reasons += [f"{one} {one.closed}" for one in found if one.closed]
     if wanted and any(not one.closed for one in found):
-        reasons.append(f"only {_names([one for one in found if not one.closed])} was heard")
+        reasons.append(f"heard: {_names([one for one in found if not one.closed])}")
     reasons += [f"{name}: {error}" for name, error in errors.items()]
     hints = [error.hint for error in errors.values() if error.hint]
     if any(one.closed for one in found):
