@@ -14,6 +14,8 @@ Parts = tuple[tuple[str, tuple[str, ...], str], ...]
 
 LONG = 24
 """Lines; a longer plan is told step by step instead: which machines have it, and not what each has."""
+THERE = "("
+"""What the word on steps that are there already begins with; no step's name does."""
 FEW = 8
 """Machines that are named without a word on how many they are."""
 
@@ -76,7 +78,7 @@ def _parts(lines: Sequence[OutlookLine]) -> Parts:
         (
             plugin,
             tuple(step + _about(whom) for step, whom in steps.items()),
-            f"({there[plugin]} there already)" if plugin in there else "",
+            f"{THERE}{there[plugin]} there already)" if plugin in there else "",
         )
         for plugin, steps in to_do.items()
     )
@@ -99,7 +101,14 @@ def _in_common(plans: Mapping[str, Sequence[OutlookLine]]) -> dict[tuple[str, ..
     for (service, said), machines in who.items():
         common.setdefault(tuple(machines), {}).setdefault(service, []).append(said)
     return {
-        machines: tuple((service, tuple(said), "") for service, said in services.items())
+        machines: tuple(
+            (
+                service,
+                tuple(step for step in said if not step.startswith(THERE)),
+                " ".join(step for step in said if step.startswith(THERE)),
+            )
+            for service, said in services.items()
+        )
         for machines, services in sorted(common.items(), key=lambda item: -len(item[0]))
     }
 
@@ -110,9 +119,7 @@ def _told(groups: Mapping[tuple[str, ...], Parts], everybody: Collection[str]) -
     for machines, parts in groups.items():
         width = max((len(service) for service, _steps, _already in parts), default=0)
         lines = [
-            f"{service:{width}}  {', '.join(steps)} {already}".replace("   (", "  (")
-            .replace(", (", " (")
-            .rstrip()
+            f"{service:{width}}  {' '.join(filter(None, (', '.join(steps), already)))}"
             for service, steps, already in parts
         ]
         if len(groups) > FEW and len(machines) == len(lines) == 1:
