@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -17,7 +17,6 @@ from mcloud.joining import Joining
 from mcloud.journal import Journal
 from mcloud.looking import Looking
 from mcloud.model import Search
-from mcloud.prompting import Prompter
 from mcloud.session.joiner import Joiner, Peer
 from mcloud.session.protocol import Farewell
 from mcloud.session.transport import ConnectionLost
@@ -99,7 +98,7 @@ def _attending(
         look=lambda: Looking(here.plugins, way.discovery, search, way.settings),
         choose=Choosing(
             notice=screen.notice,
-            prompter=cast("Prompter", screen),
+            prompter=screen,
             can_ask=screen.can_ask,
             wanted=way.wanted,
         ),

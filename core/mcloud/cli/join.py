@@ -105,7 +105,7 @@ def _asker(screen: Screen) -> Callable[[str], SecretStr]:
         if screen.can_ask:
             line = ""
             while not line:
-                line = screen.ask_line("Code shown by the initiator: ")
+                line = screen.ask("Code shown by the initiator")
             return SecretStr(line)
         hint = "give it on standard input, or in a file to `mcloud preseed`"
         if why:
