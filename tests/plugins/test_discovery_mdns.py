@@ -15,7 +15,7 @@ from zeroconf import DNSOutgoing, ServiceInfo
 
 from mcloud import Beacon, DiscoveryError, Search
 from mcloud_discovery_mdns import plugin
-from mcloud_discovery_mdns.group import GROUPS, PORT, QUERY, TYPE, opened
+from mcloud_discovery_mdns.group import GROUPS, IN, PORT, TO_US, TYPE, opened, question
 from mcloud_discovery_mdns.links import links
 from mcloud_discovery_mdns.listening import MOST, Ear, Heard
 from mcloud_discovery_mdns.records import UnusableError, read, written
@@ -125,7 +125,7 @@ def test_a_joiner_may_be_started_first():
         membership = socket.inet_aton(GROUPS["IPv4"]) + socket.inet_aton(OWN)
         other.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
         first = joiner.submit(next, found)
-        assert other.recvfrom(9000) == (QUERY, (OWN, PORT))
+        assert [other.recvfrom(9000)[0] for _ in "12"] == [question(TO_US), question(IN)]
         with plugin.announce(beacon()):
             assert first.result(PATIENCE) == beacon()
 
@@ -220,7 +220,7 @@ def test_names_of_any_kind_survive_the_way():
 
 def test_junk_on_the_group_does_not_end_a_search(capfd):
     valid = packet(written(beacon("false")))
-    junk = [b"", b"\0", b"\xff" * 9000, valid[:-7], valid[:20], QUERY * 100]
+    junk = [b"", b"\0", b"\xff" * 9000, valid[:-7], valid[:20], question(IN) * 100]
     junk += [
         struct.pack("!6H", 0, 0x8400, *[9] * 4),
         *(packet(announcing(**absurd)) for absurd in ABSURD.values()),

@@ -19,13 +19,14 @@ PORT = 5353
 GROUPS = {"IPv4": "224.0.0.251", "IPv6": "ff02::fb"}
 """RFC 6762 section 3."""
 
-# RFC 1035 section 4.1: a header with one question, then PTR (12) of class IN (1). Asked of the group and
-# answered to the group: an answer to this machine's port alone could end up at another mDNS responder here.
-QUERY = (
-    struct.pack("!6H", 0, 0, 1, 0, 0, 0)
-    + b"".join(bytes([len(label)]) + label.encode() for label in TYPE.split("."))
-    + struct.pack("!2H", 12, 1)
-)
+IN, TO_US = 1, 0x8001
+"""Classes of a question: answered to the group, or to who asked as well (RFC 6762 section 5.4)."""
+
+
+def question(class_: int) -> bytes:
+    """Return a packet with one question for our service: RFC 1035 section 4.1, type PTR (12)."""
+    name = b"".join(bytes([len(label)]) + label.encode() for label in TYPE.split("."))
+    return struct.pack("!6H", 0, 0, 1, 0, 0, 0) + name + struct.pack("!2H", 12, class_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,15 @@ class Group:
         """The address families in which it can be spoken to."""
         return tuple(_family(sender.is_ipv6) for sender in self.zeroconf.engine.senders)
 
-    def ask(self) -> dict[str, str]:
+    def ask(self, *classes: int) -> dict[str, str]:
         """Ask who is there; return by address family why this machine refuses to send, where it does."""
         refused: dict[str, str] = {}
         for sender in self.zeroconf.engine.senders:
             family = _family(sender.is_ipv6)
             try:
                 with sender.transport.get_extra_info("socket").dup() as door:
-                    door.sendto(QUERY, (GROUPS[family], PORT))
+                    for class_ in classes or (IN,):
+                        door.sendto(question(class_), (GROUPS[family], PORT))
             except BlockingIOError:
                 continue  # its queue is full: it will be asked again
             except OSError as error:
@@ -55,8 +57,12 @@ class Group:
         return refused
 
     def ask_first(self) -> dict[str, str]:
-        """Ask, and raise DiscoveryError if this machine sends in no address family."""
-        refused = self.ask()
+        """Ask for answers at once, and raise DiscoveryError if this machine sends in no address family.
+
+        Who has just answered the group keeps silent there for a second (RFC 6762 section 6), and would
+        seem not to be there. To us it may answer, but that can end up at another responder on this machine.
+        """
+        refused = self.ask(TO_US, IN)
         if set(refused) >= set(self.families):
             said = ", ".join(
                 f"{GROUPS[family]} ({family}): {reason.lower()}" for family, reason in refused.items()
