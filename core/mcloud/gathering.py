@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from secrets import token_hex
 
+from mcloud.claims import claimed_twice
 from mcloud.errors import McloudError, SettingsError
 from mcloud.inputs import Inputs
 from mcloud.model import Check, Node
@@ -39,7 +40,7 @@ def gathered(order: Order, me: Node, guests: Sequence[Guest], plugins: Plugins) 
 
 def checked(plugins: Plugins, inputs: Inputs) -> tuple[Check, ...]:
     """Ask every service's plugin about all machines. Raises SettingsError with all errors found."""
-    checks: list[Check] = []
+    checks: list[Check] = list(claimed_twice(inputs, plugins.manifests))
     for plugin in inputs.services:
         asked = inputs.asked(plugin, plugins.manifests[plugin], inputs.founder)
         del asked["node"]

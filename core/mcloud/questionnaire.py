@@ -4,10 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydantic import SecretStr
+
 from mcloud.answersfile import network_of, order_from, tree_of
 from mcloud.completing import Gather
 from mcloud.errors import SettingsError
+from mcloud.forms.answering import answer
 from mcloud.forms.interview import Interview
+from mcloud.forms.questions import questions
+from mcloud.forms.shape import is_secret
+from mcloud.inputs import Inputs
 from mcloud.order import Order
 from mcloud.plugins import Plugins
 from mcloud.prompting import Prompter
@@ -62,3 +68,18 @@ class Questionnaire:
                     raise
             else:
                 return complete
+
+
+def secrets_again(
+    inputs: Inputs, plugins: Plugins, prompter: Prompter
+) -> Mapping[str, Mapping[str, SecretStr]]:
+    """Ask again for the secrets of an unfinished run, by plugin and field: they are never stored."""
+    given: dict[str, dict[str, SecretStr]] = {}
+    for question in questions(plugins.manifests, inputs.services):
+        if question.own or not is_secret(question.info.annotation):
+            continue
+        prompt = f"{question.ask.prompt} (as before)"
+        value = answer(prompter, question.info, prompt, otherwise=question.otherwise)
+        if isinstance(value, SecretStr):
+            given.setdefault(question.plugin, {})[question.name] = value
+    return given

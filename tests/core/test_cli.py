@@ -175,6 +175,19 @@ def test_init_without_a_terminal_needs_a_number(mcloud, state):
 
 
 @needs_root
+def test_init_without_a_terminal_says_which_answer_is_missing(mcloud, state):
+    done = mcloud("init", "--expect", "0", "--yes", "--service", "lxd")
+    assert done.returncode == 2
+    assert "an answer is missing: Which disk does each machine give to local storage" in done.stderr
+    assert "--defaults" in done.stderr
+    assert "`machines: NAME: lxd: disk:`" in done.stderr
+    counted = mcloud("init", "--defaults", "--yes")
+    assert counted.returncode == 2
+    assert "--expect N or --all" in counted.stderr
+    assert touched(state) == []
+
+
+@needs_root
 @pytest.mark.parametrize("arguments", [["--service", "nosuch"], ["--without", "lxd", "--service", "lxd"]])
 def test_a_service_that_is_not_there_is_refused(mcloud, state, arguments):
     done = mcloud("init", "--expect", "0", *arguments)

@@ -74,11 +74,6 @@ def test_a_disk_that_is_not_there_is_named_with_those_that_are():
     assert "no disk /dev/sdx on n1 | it has: /dev/sdb" in errors[0]
 
 
-def test_a_disk_named_twice_is_found_out():
-    errors = found(THREE, ("/dev/sdb", "/dev/disk/by-id/b"))["error"]
-    assert errors[0].startswith("/dev/disk/by-id/b is the same disk as /dev/sdb")
-
-
 def test_a_small_disk_is_refused():
     node = machine(1)
     small = Disk(device="/dev/sdb", size=10**9)

@@ -1,19 +1,49 @@
-"""`mcloud init`: found a cloud and let others join."""
+"""`mcloud init`: found a cloud and let others join; all questions come before the first change."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import click
 
-from mcloud.cli.asking import AreTheseAll
-from mcloud.cli.common import agreeable, need_packages, shown, this_machine, with_plugins
-from mcloud.cli.leading import lead
+from mcloud.answersfile import NAME, write
+from mcloud.cli.beginning import answers_needed, joiners_wanted, own_address_asked, services_asked
+from mcloud.cli.common import (
+    agreeable,
+    need_packages,
+    refuse_second_cloud,
+    shown,
+    this_machine,
+    with_plugins,
+)
+from mcloud.cli.leading import lead, unfinished
 from mcloud.cli.screen import Screen
-from mcloud.errors import SettingsError
-from mcloud.forms import plain
-from mcloud.here import Here, own_address
-from mcloud.meeting import Meeting
+from mcloud.errors import McloudError
+from mcloud.forms.defaults import Defaults
+from mcloud.here import Here
+from mcloud.inputs import Inputs
+from mcloud.journal import Journal
 from mcloud.order import Order
-from mcloud.selecting import Select, so_many
+from mcloud.prompting import Prompter
+from mcloud.questionnaire import Questionnaire, secrets_again
+from mcloud.selecting import Select, everyone, picked, so_many
 from mcloud.session.protocol import PORT
-from mcloud.survey import survey
+
+QUIET = 10.0
+"""Seconds without a newcomer after which --all takes those who are here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """The options of one `mcloud init`."""
+
+    name: str
+    address: str | None
+    services: tuple[str, ...]
+    expect: int | None
+    everyone: bool
+    defaults: bool
+    answers: Path | None
+    install: bool
 
 
 @click.command()
@@ -21,7 +51,7 @@ from mcloud.survey import survey
 @click.option(
     "--address",
     metavar="IP",
-    help="This machine's address for the cloud's own traffic; needed where it has several.",
+    help="This machine's address for the cloud's own traffic; where it has several, else asked.",
 )
 @click.option(
     "--port",
@@ -41,16 +71,26 @@ from mcloud.survey import survey
 @click.option(
     "--discovery",
     multiple=True,
-    default=("static",),
+    default=("mdns", "static"),
     show_default=True,
     metavar="NAME",
     help="Plugin by which joiners find this machine; may be repeated.",
 )
 @click.option(
-    "--expect",
-    type=click.IntRange(0, 49),
-    metavar="N",
-    help="Go on when N machines have joined; without it a person is asked.",
+    "--expect", type=click.IntRange(0, 49), metavar="N", help="Take the machines as soon as N have joined."
+)
+@click.option(
+    "--all",
+    "all_",
+    is_flag=True,
+    help=f"Take all machines that join, once none came for {QUIET:.0f} s. Without this and --expect: asked.",
+)
+@click.option("--defaults", is_flag=True, help="Ask nothing: take the default of every question.")
+@click.option(
+    "--answers",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to keep the answers, for `mcloud preseed`.  [default: answers.yaml in /var/lib/mcloud]",
 )
 @click.option(
     "--patience",
@@ -72,6 +112,9 @@ def init(
     services: tuple[str, ...],
     discovery: tuple[str, ...],
     expect: int | None,
+    all_: bool,
+    defaults: bool,
+    answers: Path | None,
     patience: float,
     install: bool,
     yes: bool,
@@ -79,58 +122,109 @@ def init(
 ) -> None:
     """Found a cloud here and let other machines join.
 
-    Shows the code that `mcloud join` asks for on the others; then the plan of every machine, and asks
-    before anything is changed. All settings have their defaults; a file (`mcloud example`, `mcloud
-    preseed`) sets more. Type the same command again after an interruption or a failure: it goes on
-    where it stopped.
+    Shows the code that `mcloud join` asks for on the others, asks which of them to take and how to set
+    up the services, shows the plan of every machine, and asks before anything is changed. The answers
+    are kept in a file that `mcloud preseed` takes. Type the same command again after an interruption or
+    a failure: it goes on where it stopped, without asking again.
     """
     screen.yes = yes
-    if expect is None and not screen.can_ask:
-        raise SettingsError(
-            "how many machines shall join?", hint="there is no terminal to ask at: add --expect N"
-        )
+    typed = Typed(
+        name=name,
+        address=address,
+        services=tuple(sorted(services)),
+        expect=expect,
+        everyone=all_,
+        defaults=defaults,
+        answers=answers,
+        install=install,
+    )
     with this_machine(screen, "init", without) as here:
-        chosen = services or _installed(here)
-        here.plugins.require((*chosen, *discovery))
-        need_packages(here, chosen, screen, may_install=install)
+        here.plugins.require((*services, *discovery))
         order = Order(
             command="init",
             cloud=name,
-            services=tuple(sorted(chosen)),
+            services=typed.services,
             expect=expect,
-            settings={
-                plugin: plain(model())
-                for plugin in chosen
-                if (model := here.plugins.manifests[plugin].settings)
-            },
-            given={"cloud": {"name": name}, "services": sorted(chosen), "expect": expect},
+            given={"cloud": {"name": name}},
             discovery=discovery,
             port=port,
             patience=patience,
+            typed={"name": name, "services": typed.services, "expect": expect, "all": all_},
         )
-        own = own_address(survey(here.host), address)
+        journal = unfinished(here, order)
+        if journal is None:
+            _begin(screen, here, order, typed)
+        else:
+            _go_on(screen, here, order, journal)
+
+
+def _begin(screen: Screen, here: Here, order: Order, typed: Typed) -> None:
+    """Ask what is to be known before machines meet, then lead."""
+    refuse_second_cloud(here)
+    prompter: Prompter = Defaults() if typed.defaults else screen
+    answers_needed(screen, here, typed.services, defaults=typed.defaults, counted=_counted(typed))
+    address = own_address_asked(here, prompter, typed.address)
+    chosen = services_asked(here, prompter, typed.services)
+    need_packages(here, chosen, screen, may_install=typed.install)
+    others = _counted(typed) or joiners_wanted(prompter)
+    questionnaire = Questionnaire(
+        plugins=here.plugins,
+        known=here.known,
+        prompter=prompter,
+        tell=screen.notice,
+        again=screen.can_ask and not typed.defaults,
+    )
+    path = typed.answers or here.state.folder / NAME
+    kept = False
+
+    def keep() -> None:
+        nonlocal kept
+        if questionnaire.tree is not None:
+            write(path, questionnaire.tree)
+            kept = True
+            screen.notice(f"the answers are kept in {path}, for `mcloud preseed`")
+
+    try:
         lead(
-            screen, here, order, address=own, select=so_many(expect) if expect is not None else _asked(screen)
+            screen,
+            here,
+            replace(order, services=chosen, expect=typed.expect if others else 0),
+            address=address,
+            select=_select(typed, prompter),
+            complete=questionnaire,
+            confirmed=keep,
         )
+    except McloudError:
+        unkept = questionnaire.tree is not None and not kept and questionnaire.again
+        if unkept and screen.agree(f"Keep the answers in {path}, for `mcloud preseed`?", default=True):
+            keep()
+        raise
 
 
-def _installed(here: Here) -> tuple[str, ...]:
-    """Return the services whose plugin says that they are installed here."""
-    found = {name: here.plugins.inspect(name, host=here.host) for name in here.plugins.services}
-    return tuple(name for name, state in found.items() if state is not None and state.installed)
+def _go_on(screen: Screen, here: Here, order: Order, journal: Journal) -> None:
+    """Go on with the unfinished run: all that was asked is in its journal, but secrets."""
+    inputs = Inputs.model_validate(journal.inputs)
+    secrets = secrets_again(inputs, here.plugins, screen)
+    for fields in secrets.values():
+        for secret in fields.values():
+            here.known.add(secret)
+    lead(
+        screen,
+        here,
+        replace(
+            order, services=inputs.services, secrets=secrets, expect=order.expect if inputs.joiners else 0
+        ),
+        address=inputs.founder.address,
+        select=so_many(len(inputs.joiners)),
+    )
 
 
-def _asked(screen: Screen) -> Select:
-    """Take all who are here once the operator has said, after a newcomer, that these are all."""
-    asked = AreTheseAll(screen.output)
+def _counted(typed: Typed) -> bool:
+    """Whether it is said which machines to take."""
+    return typed.expect is not None or typed.everyone
 
-    def select(meeting: Meeting) -> tuple[str, ...]:
-        lobby = meeting.initiator.lobby
 
-        def names() -> tuple[str, ...]:
-            return tuple(guest.name for guest in lobby.here())
-
-        meeting.wait(lambda: asked(names(), lobby.note), "the machines that are expected")
-        return names()
-
-    return select
+def _select(typed: Typed, prompter: Prompter) -> Select:
+    if typed.expect is not None:
+        return so_many(typed.expect)
+    return everyone(QUIET) if typed.everyone else picked(prompter)

@@ -1,8 +1,11 @@
 """The initiator's side of `init`, `preseed` and `plan`, from an order to the tables at the end."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from pydantic import SecretStr
 
 from mcloud.attending import ended
 from mcloud.cli.common import refuse_second_cloud
@@ -14,9 +17,10 @@ from mcloud.errors import McloudError, RunFailed
 from mcloud.forming import Forming
 from mcloud.here import Here
 from mcloud.journal import Journal
-from mcloud.model import Role
+from mcloud.model import Check, Role
 from mcloud.order import Order
 from mcloud.selecting import Select
+from mcloud.session.protocol import OutlookLine
 
 
 def lead(
@@ -27,12 +31,14 @@ def lead(
     address: str,
     select: Select,
     complete: Complete = as_ordered,
+    confirmed: Callable[[], None] = lambda: None,
 ) -> None:
     """Form the cloud that was ordered, or go on with the unfinished run of the same order.
 
-    Ends with the exit status of a failed run if the cloud was formed, but not of all machines.
+    `confirmed` is called when the plan was, before anything is changed. Ends with the exit status of a
+    failed run if the cloud was formed, but not of all machines.
     """
-    journal = _unfinished(here, order)
+    journal = unfinished(here, order)
     if journal is None:
         refuse_second_cloud(here)
     else:
@@ -46,7 +52,7 @@ def lead(
         credentials=credentials,
         node=here.describe(address, order.services, fingerprint=credentials.fingerprint, founder=True),
         order=order,
-        operator=screen,
+        operator=Confirming(screen, confirmed),
         watch=screen.happened,
         select=select,
         complete=complete,
@@ -55,6 +61,33 @@ def lead(
     with stoppable(screen, lambda: forming.stop(WHY)), screen.running():
         cloud = forming.form()
     _tell(screen, here, order, forming, cloud)
+
+
+@dataclass
+class Confirming:
+    """The screen as `Operator`, and what else is to be done once the plan is confirmed."""
+
+    screen: Screen
+    confirmed: Callable[[], None]
+
+    def notice(self, text: str) -> None:
+        """Show one line about the session."""
+        self.screen.notice(text)
+
+    def show_code(self, code: SecretStr, *, renewed: bool) -> None:
+        """Show the code that joiners are to be given."""
+        self.screen.show_code(code, renewed=renewed)
+
+    def show_plans(self, plans: Mapping[str, Sequence[OutlookLine]], checks: Sequence[Check]) -> None:
+        """Show what will be done on each machine."""
+        self.screen.show_plans(plans, checks)
+
+    def confirm(self, destroys: Sequence[str]) -> bool:
+        """Return whether the plan may be carried out."""
+        agreed = self.screen.confirm(destroys)
+        if agreed:
+            self.confirmed()
+        return agreed
 
 
 def _tell(screen: Screen, here: Here, order: Order, forming: Forming, cloud: Mapping[str, Any]) -> None:
@@ -76,7 +109,7 @@ def _fallen(forming: Forming, cloud: Mapping[str, Any]) -> Mapping[str, str]:
     return {**dict.fromkeys(sorted(gone), "it fell out before this command went on"), **forming.fallen}
 
 
-def _unfinished(here: Here, order: Order) -> Journal | None:
+def unfinished(here: Here, order: Order) -> Journal | None:
     """Return the unfinished run of the same order. Raises McloudError if there is one of another."""
     entry = here.state.unfinished(lambda path: ended(Journal.open(path, here.known)))
     if entry is None or order.purpose == "plan":

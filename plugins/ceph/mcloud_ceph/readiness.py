@@ -57,15 +57,8 @@ def _networks(node: Node, settings: CephSettings) -> Iterable[Check]:
 
 
 def _disks(node: Node, choices: Sequence[DiskChoice]) -> Iterable[Check]:
-    taken: dict[str, str] = {}
     for choice in choices:
-        found = find_disk(node, choice)
-        device = found.device if found else choice.path
-        trouble = _trouble(node, choice)
-        if device in taken:
-            trouble = (f"{choice.path} is the same disk as {taken[device]}", "name each disk once")
-        taken[device] = choice.path
-        if trouble:
+        if trouble := _trouble(node, choice):
             yield Check(level="error", machine=node.name, message=trouble[0], hint=trouble[1])
     memory = node.survey.memory
     if memory and len(choices) * OSD_MEMORY > memory:
