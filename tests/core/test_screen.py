@@ -55,7 +55,7 @@ def test_in_a_pipe_there_are_plain_lines_without_escape_codes(capsys):
     steps = [line[11:] for line in out.splitlines() if " s  n2" in line]
     assert steps == [
         "n2  lxd    member  done (1.5 s)",
-        "n2  lxd    volumes  FAILED: n2 lxd volumes: no space",
+        "n2  lxd    volumes  FAILED: no space",
     ]
     assert err == "Error: no space\nHint: add a disk\n"
 

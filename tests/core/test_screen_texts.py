@@ -173,3 +173,12 @@ def test_lines_are_wrapped_below_their_text_and_words_stay_whole():
     assert all(part.startswith(" " * 9 + "word") or part.strip().startswith("/a") for part in found[1:])
     assert "/a/path/that/is/longer/than/the/line/is/wide/and/stays/whole" in found[-1]
     assert wrapped("short\n\nlines", 50) == "short\n\nlines"
+
+
+def test_what_is_wrapped_of_a_loss_or_a_notice_is_seen_to_belong_to_it():
+    loss = "DESTROYS FOR GOOD on a-machine-with-a-long-name: all on /dev/disk/by-id/wwn-0x5000c5001234"
+    assert wrapped(loss, 60).split("\n") == [
+        "DESTROYS FOR GOOD on a-machine-with-a-long-name: all on",
+        "         /dev/disk/by-id/wwn-0x5000c5001234",
+    ]
+    assert wrapped("word " * 12, 50, hang=2).split("\n")[1] == "  word word"

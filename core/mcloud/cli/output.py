@@ -56,13 +56,23 @@ class Output:
         return width, height
 
     def line(
-        self, text: str, style: str = "", *, masked: bool = True, verbatim: bool = False, error: bool = False
+        self,
+        text: str,
+        style: str = "",
+        *,
+        masked: bool = True,
+        verbatim: bool = False,
+        error: bool = False,
+        hang: int = 0,
     ) -> None:
-        """Print text; on a terminal wrapped between words (unless `verbatim`) and in a rich style."""
+        """Print text; on a terminal wrapped between words (unless `verbatim`) and in a rich style.
+
+        `hang` is by how much what is wrapped stands in.
+        """
         text = clean(self.known.mask(text) if masked else text)
         stream = sys.stderr if error else sys.stdout
         if not verbatim and stream.isatty():
-            text = wrapped(text, self.size[0])
+            text = wrapped(text, self.size[0], hang)
         with self.lock:
             if self._wake is not None:
                 self._waiting.append(lambda: self._print(text, style, error=error))

@@ -93,8 +93,8 @@ def _times(screen: Screen, seconds: float) -> None:
     lines = ["\nHow long it took", *(f"  {spent:7.1f} s  {stage}" for stage, spent in stages)]
     lines += ["of it, by machine and service (side by side)"] if shares else []
     lines += [
-        f"  {share.seconds:7.1f} s  {share.machine:{names}}  {share.service:6} {share.steps:3} steps, "
-        f"longest {share.longest} {share.longest_seconds:.1f} s"
+        f"  {share.seconds:7.1f} s  {share.machine:{names}}  {share.service:6} {share.steps:3} "
+        f"{'step, ' if share.steps == 1 else 'steps,'} longest {share.longest} {share.longest_seconds:.1f} s"
         for share in shares[:MOST_SHARES]
     ]
     lines += [f"  ... and {len(shares) - MOST_SHARES} more"] if len(shares) > MOST_SHARES else []

@@ -22,6 +22,8 @@ from mcloud.secrets import Secrets
 from mcloud.session.protocol import OutlookLine
 from mcloud.watch import Happening
 
+HANG = 2
+"""Blanks before what is wrapped of a notice: they come in any order, and each is seen to be one."""
 TOLD = frozenset({"done", "adopted", "failed", "undone", "left"})
 """Happenings worth a line where nothing can be redrawn."""
 
@@ -46,7 +48,10 @@ class Screen(Prompts):
 
     def notice(self, text: str) -> None:
         """Show one line about the session."""
-        self.say(spoken(text), type="notice", text=text)
+        if self.mode == "json":
+            self.output.fields({"type": "notice", "text": text})
+        else:
+            self.output.line(spoken(text), hang=HANG)
 
     def show_code(self, code: SecretStr, *, renewed: bool) -> None:
         """Show the code: the one secret that is meant for eyes."""
