@@ -64,7 +64,9 @@ class Attending:
                     self.notice(
                         f"initiator: {found}{f', fingerprint {found.mark} ...' if found.mark else ''}"
                     )
-                    code, why, self._waits = None, "", {}  # another session has another code
+                    self._waits = {}
+                if before is None or not found.is_led_as(before):
+                    code, why = None, ""  # another session has another code
                 if code is None:
                     with looking.standing_still():
                         code = self.ask_code(why)

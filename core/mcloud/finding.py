@@ -65,6 +65,11 @@ class Found:
         sessions = {self.session, before.session} - {""}
         return self.key == before.key or (bool(there) and len(sessions) <= 1)
 
+    def is_led_as(self, before: "Found") -> bool:
+        """Whether it has the same code, as far as is known: the same session, perhaps at another place."""
+        said = (self.session, self.fingerprint)
+        return self.is_still(before) or (self.session != "" and said == (before.session, before.fingerprint))
+
     @property
     def place(self) -> str:
         """Where it is said to be."""

@@ -12,7 +12,7 @@ class Limits:
     """Patience in seconds, sizes in bytes."""
 
     ping_every: float = 1.0
-    silence: float = 5.0
+    silence: float = 4.0
     """No byte for so long, though asked: the other side is gone."""
     tls: float = 5.0
     """For connecting and the TLS handshake."""
