@@ -29,7 +29,7 @@ class Questionnaire:
 
     plugins: Plugins
     known: Secrets
-    prompter: Prompter
+    prompter: Prompter = field(repr=False)
     tell: Callable[[str], None] = lambda _text: None
     """Shows a line that is no question."""
     again: bool = True
