@@ -65,7 +65,7 @@ def test_one_interface_needs_no_question_and_a_given_address_neither(here, surve
     assert own_address_asked(here, Scripted(), None) == "10.0.0.1"
     surveyed(("10.0.0.1/24",), ("10.1.0.1/24",))
     assert own_address_asked(here, Scripted(), "10.1.0.1") == "10.1.0.1"
-    with pytest.raises(SettingsError, match="has no address 10.9.9.9"):
+    with pytest.raises(SettingsError, match="has no address"):
         own_address_asked(here, Scripted(), "10.9.9.9")
 
 
