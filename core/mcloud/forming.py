@@ -64,7 +64,9 @@ class Forming:
     _cloud: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._hosting = Hosting(self.plugins, self.state, self.known, self.watch, self.operator.notice)
+        self._hosting = Hosting(
+            self.plugins, self.state, self.known, self.watch, self.operator.notice, self.operator.machine
+        )
         self._meeting = Meeting(
             plugins=self.plugins,
             state=self.state,

@@ -32,6 +32,8 @@ class Hosting:
     known: Secrets
     watch: Watch
     notice: Callable[[str], None]
+    machine: Callable[[str, str], None] = lambda _name, _state: None
+    """Is told where a joiner is, by name, with each notice of it."""
     inputs: Inputs | None = None
     execution: Execution | None = None
     journal: Journal | None = None
@@ -65,6 +67,7 @@ class Hosting:
     def noticed(self, guest: Guest, what: str) -> None:
         """Show in one line that a joiner came, left or was refused."""
         self.notice(f"{guest.name} ({guest.address or '?'}) {what}")
+        self.machine(guest.name, guest.standing)
 
     def came(self, guest: Guest) -> None:
         """Show that a joiner is here and what it brings, or why it was refused."""
@@ -140,6 +143,7 @@ class Hosting:
             return
         self.failed[name] = reason
         self.notice(f"{name} is out: {reason}")
+        self.machine(name, "failed")
         if self.execution is not None:
             self._close_gates(name, reason)
 

@@ -16,6 +16,10 @@ class Operator(Protocol):
         """Show one line about the session."""
         ...
 
+    def machine(self, name: str, state: str) -> None:
+        """Know where a joiner is now (a `Standing`); what a person is to read of it is a notice."""
+        ...
+
     def show_code(self, code: SecretStr, *, renewed: bool) -> None:
         """Show the code that joiners are to be given."""
         ...

@@ -221,3 +221,16 @@ def test_who_heard_the_end_is_written_down_once(host_of):
         made.hosting.parted(_guest("n2"))
     lines = [line["machine"] for line in made.hosting.journal.lines() if line["event"] == "parted"]
     assert lines == ["n2"]
+
+
+def test_with_each_notice_of_a_joiner_a_program_is_told_where_it_is(folder):
+    notices, seen = [], []
+    hosting = Hosting(
+        Plugins.of(service=Service()), State(folder / "state"), Secrets(), lambda _happening: None,
+        notices.append, lambda *what: seen.append(what),
+    )  # fmt: skip
+    hosting.noticed(_guest("n2", standing="here"), "is here")
+    hosting.expect(_inputs("go-on"))
+    hosting.cut_off("n3", "it left")
+    assert len(notices) == 2
+    assert seen == [("n2", "here"), ("n3", "failed")]

@@ -32,6 +32,7 @@ def everything(screen):
     """Do all that can be done with a screen."""
     screen.show_code(SecretStr(CODE), renewed=False)
     screen.notice("n2 (10.10.0.12) is here")
+    screen.machine("n2", "here")
     screen.show_plans(PLANS, CHECKS)
     with screen.running():
         screen.happened(happening("waiting", step="token"))
@@ -71,11 +72,11 @@ def test_with_json_every_line_is_an_object_with_type_and_time_errors_too(capsys)
     assert err == ""
     objects = [json.loads(line) for line in out.splitlines()]
     kinds = [one["type"] for one in objects]
-    assert kinds == ["code", "notice", "plan", *["step"] * 5, "end", "error"]
+    assert kinds == ["code", "notice", "machine", "plan", *["step"] * 5, "end", "error"]
     assert all(isinstance(one["at"], float) for one in objects)
     assert objects[0]["code"] == CODE
-    assert objects[2]["machines"]["n1"][0]["destroys"] == ["all on /dev/sdb"]
-    assert objects[6]["seconds"] == 1.5
+    assert objects[3]["machines"]["n1"][0]["destroys"] == ["all on /dev/sdb"]
+    assert objects[7]["seconds"] == 1.5
     assert (objects[-1]["exit_code"], objects[-1]["hint"]) == (5, "add a disk")
 
 

@@ -74,6 +74,10 @@ class Confirming:
         """Show one line about the session."""
         self.screen.notice(text)
 
+    def machine(self, name: str, state: str) -> None:
+        """Know where a joiner is now."""
+        self.screen.machine(name, state)
+
     def show_code(self, code: SecretStr, *, renewed: bool) -> None:
         """Show the code that joiners are to be given."""
         self.screen.show_code(code, renewed=renewed)

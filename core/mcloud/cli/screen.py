@@ -53,6 +53,11 @@ class Screen(Prompts):
         else:
             self.output.line(spoken(text), hang=HANG)
 
+    def machine(self, name: str, state: str) -> None:
+        """Tell a program where a joiner is now; a person has read it in a notice."""
+        if self.mode == "json":
+            self.output.fields({"type": "machine", "name": name, "state": state})
+
     def show_code(self, code: SecretStr, *, renewed: bool) -> None:
         """Show the code: the one secret that is meant for eyes."""
         words = code.get_secret_value()

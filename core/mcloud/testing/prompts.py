@@ -35,6 +35,8 @@ class Scripted:
     headings: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    machines: list[tuple[str, str]] = field(default_factory=list)
+    """Name and state, at each change."""
     codes: list[SecretStr] = field(default_factory=list)
     plans: dict[str, Sequence[OutlookLine]] = field(default_factory=dict)
     checks: Sequence[Check] = ()
@@ -98,6 +100,10 @@ class Scripted:
     def notice(self, text: str) -> None:
         """Remember one line about the session."""
         self.notices.append(text)
+
+    def machine(self, name: str, state: str) -> None:
+        """Remember where a joiner was."""
+        self.machines.append((name, state))
 
     def show_code(self, code: SecretStr, *, renewed: bool) -> None:
         """Remember the code."""
