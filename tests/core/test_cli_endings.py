@@ -2,14 +2,12 @@
 
 import json
 import logging
-import os
 import threading
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from mcloud.cli.asking import AreTheseAll
 from mcloud.cli.bugs import logged
 from mcloud.cli.common import shown
 from mcloud.cli.result import show_fallen
@@ -91,46 +89,3 @@ def test_machines_that_fell_out_are_named_with_the_reason(capsys):
     show_fallen(Screen(Secrets(), json_lines=True), {"n3": "no space"}, "home")
     told = json.loads(capsys.readouterr().out)
     assert (told["type"], told["machine"], told["reason"]) == ("fell_out", "n3", "no space")
-
-
-class Posed:
-    """An asker that remembers what it showed."""
-
-    def __init__(self):
-        self.shown = []
-        self.changed = threading.Condition()
-
-    def pose(self, question):
-        with self.changed:
-            self.shown.append(question)
-            self.changed.notify_all()
-
-    def answered(self):
-        pass
-
-    def wait_for(self, count):
-        with self.changed:
-            assert self.changed.wait_for(lambda: len(self.shown) >= count, timeout=10)
-
-
-def test_a_yes_counts_for_the_machines_that_were_named_and_for_no_others():
-    reading, writing = os.pipe()
-    posed, woken = Posed(), threading.Event()
-    all_here = AreTheseAll(posed, file=reading)
-    try:
-        assert not all_here([], woken.set)
-        assert not all_here(["n2"], woken.set)
-        os.write(writing, b"no\n")
-        posed.wait_for(2)
-        assert not all_here(["n2"], woken.set)
-        assert not woken.is_set()
-        os.write(writing, b"yes\n")
-        assert woken.wait(10)
-        assert not all_here(["n2", "n3"], woken.set), "n3 came after the answer"
-        woken.clear()
-        os.write(writing, b"Y\n")
-        assert woken.wait(10)
-        assert all_here(["n3", "n2"], woken.set)
-    finally:
-        os.close(writing)
-        os.close(reading)
