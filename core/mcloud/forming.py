@@ -64,9 +64,8 @@ class Forming:
     _cloud: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._hosting = Hosting(
-            self.plugins, self.state, self.known, self.watch, self.operator.notice, self.operator.machine
-        )
+        told = (self.watch, self.operator.notice, self.operator.machine)
+        self._hosting = Hosting(self.plugins, self.state, self.known, *told)
         self._meeting = Meeting(
             plugins=self.plugins,
             state=self.state,
@@ -179,9 +178,8 @@ class Forming:
         lost = [loss for lines in plans.values() for line in lines if line.to_do for loss in line.destroys]
         if self.journal is None and not self.operator.confirm(lost):
             raise McloudError("the plan was not confirmed; nothing was changed")
-        all_planned(
-            initiator.lobby, inputs
-        )  # who left while it was read is missed before anything is changed
+        # Who left while it was read is missed before anything is changed.
+        all_planned(initiator.lobby, inputs)
         return True
 
     # ---- running --------------------------------------------------------------------------------------
