@@ -154,6 +154,36 @@ def test_an_interface_that_cannot_is_told_at_once(two, change, told):
     assert "--initiator-address" in caught.value.hint
 
 
+def test_an_address_on_the_loopback_interface_is_told_at_once(two):
+    give(two[0], "10.99.0.1", "lo")
+    with pytest.raises(DiscoveryError, match="the interface leads to this machine alone"):
+        two[0].search(60, address="10.99.0.1")
+
+
+@pytest.mark.parametrize("addresses", ADDRESSES.values(), ids=ADDRESSES)
+def test_other_responders_on_both_machines_do_not_keep_them_from_finding_each_other(two, addresses):
+    """They share the port, and may be given what is sent to the machine alone."""
+
+    def another_responder():
+        doors = [socket.socket(family, socket.SOCK_DGRAM) for family in (socket.AF_INET, socket.AF_INET6)]
+        for door in doors:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        doors[1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        for door in doors:
+            door.bind(("", PORT))
+        return doors
+
+    for machine, address in zip(two, addresses, strict=True):
+        give(machine, address)
+    others = [door for machine in two for door in machine.here(another_responder)]
+    with two[0].announcing(addresses[0]):
+        (beacon,) = two[1].search(address=addresses[1])
+    assert str(beacon.address) == addresses[0]
+    for door in others:
+        door.close()
+
+
 def filtered(hook):
     return f"""table inet own {{
         chain own {{

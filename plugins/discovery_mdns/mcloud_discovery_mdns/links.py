@@ -70,10 +70,11 @@ def links(address: IpAddress | None, interface: str = "") -> tuple[Link, ...]:
     if not chosen:
         raise DiscoveryError(missing, hint=ELSE)
     for link in chosen:
-        if link.trouble:
-            raise DiscoveryError(
-                f"there can be no mDNS on {link.name}: the interface {link.trouble}", hint=ELSE
-            )
+        trouble = link.trouble
+        if link.loopback and address is not None and not address.is_loopback:
+            trouble = "leads to this machine alone"
+        if trouble:
+            raise DiscoveryError(f"there can be no mDNS on {link.name}: the interface {trouble}", hint=ELSE)
     return chosen
 
 
