@@ -6,13 +6,15 @@ from collections.abc import Callable
 import click
 from pydantic import SecretStr
 
+from mcloud.attending import completed, resumed
 from mcloud.cli.attend import Way, attend
+from mcloud.cli.beginning import own_address_asked
 from mcloud.cli.common import need_packages, shown, this_machine, with_plugins
 from mcloud.cli.screen import Screen
 from mcloud.errors import SettingsError, TrustError
-from mcloud.here import own_address
+from mcloud.here import Here
+from mcloud.inputs import Inputs
 from mcloud.session.protocol import PORT
-from mcloud.survey import survey
 
 ADDRESS_VARIABLE = "MCLOUD_INITIATOR_ADDRESS"
 
@@ -31,7 +33,7 @@ ADDRESS_VARIABLE = "MCLOUD_INITIATOR_ADDRESS"
 @click.option(
     "--address",
     metavar="IP",
-    help="This machine's address for the cloud's own traffic; needed where it has several.",
+    help="This machine's address for the cloud's own traffic; where it has several, else asked.",
 )
 @click.option(
     "--discovery",
@@ -85,7 +87,7 @@ def join(
             screen,
             here,
             command="join",
-            address=own_address(survey(here.host), address),
+            address=_address(screen, here, address),
             services=here.plugins.services,
             way=Way(
                 discovery=discovery,
@@ -95,6 +97,16 @@ def join(
             ),
             ask_code=_asker(screen),
         )
+
+
+def _address(screen: Screen, here: Here, wanted: str | None) -> str:
+    """Return this machine's address in the cloud: as it was where a run goes on, else asked if need be."""
+    joined = resumed(here.state, here.known) or completed(here.state, here.known)
+    if wanted is None and joined is not None:
+        own = Inputs.model_validate(joined[0].inputs).node(here.host.name)
+        if own is not None:
+            return own.address
+    return own_address_asked(here, screen, wanted)
 
 
 def _asker(screen: Screen) -> Callable[[str], SecretStr]:
