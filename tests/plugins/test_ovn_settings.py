@@ -83,7 +83,7 @@ def test_an_uplink_for_some_machines_only_is_refused():
 def test_without_a_gateway_it_says_what_is_missing_then():
     assert found(settings={}) == []
     (message,) = found(settings={}, level="warning")
-    assert "reach each other, not the world" in message
+    assert "instances get a network of each machine's own" in message
 
 
 @pytest.mark.parametrize(

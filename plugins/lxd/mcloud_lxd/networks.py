@@ -29,9 +29,13 @@ def networks_step(nodes: Sequence[Node]) -> Step:
     )
 
 
-def default_network(virtual: Sequence[VirtualNetworks]) -> str:
-    """Return the network that instances get by default."""
-    return VIRTUAL if virtual else BRIDGE
+def default_network(virtual: Sequence[VirtualNetworks], uplinks: Sequence[NetworkUplink]) -> str:
+    """Return the network that instances get by default.
+
+    LXD 5.0 makes no virtual network without an uplink ("none" is not one of the allowed uplink networks):
+    without one it is a bridge on each machine, and what is offered is only connected, for later.
+    """
+    return VIRTUAL if virtual and uplinks else BRIDGE
 
 
 def _uplink(offer: NetworkUplink, machines: Sequence[str]) -> Wanted:
@@ -60,15 +64,14 @@ def _wanted(machines: Sequence[str], ctx: StepContext) -> Sequence[Wanted]:
     """Return the networks in the order in which they need each other."""
     uplinks = [_uplink(offer, machines) for offer in ctx.offers(NetworkUplink)]
     virtual = ctx.offers(VirtualNetworks)
-    if not virtual:
+    if not (virtual and uplinks):
         bridge = Wanted(kind="networks", name=BRIDGE, type="bridge")
         return [*uplinks, bridge]
-    way_out = uplinks[0].name if uplinks else "none"
     network = Wanted(
         kind="networks",
         name=VIRTUAL,
         type=virtual[0].driver,
-        config={"network": way_out},
+        config={"network": uplinks[0].name},
         member_config=None,
     )
     return [*uplinks, network]
@@ -124,8 +127,8 @@ def _content(host: Host, path: str) -> str:
 def _remove(ctx: StepContext) -> None:
     """Delete what this step made: by name, as offers name no machine that has left since."""
     host = ctx.host
-    virtual = ctx.offers(VirtualNetworks)
-    names = [default_network(virtual), *(offer.name for offer in ctx.offers(NetworkUplink))]
+    virtual, uplinks = ctx.offers(VirtualNetworks), ctx.offers(NetworkUplink)
+    names = [default_network(virtual, uplinks), *(offer.name for offer in uplinks)]
     for name in names:
         remove_everywhere(host, Wanted(kind="networks", name=name, type=""))
     if virtual:

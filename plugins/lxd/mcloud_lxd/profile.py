@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from mcloud import Node, Offer, Step, StepContext, StoragePool, VirtualNetworks
+from mcloud import NetworkUplink, Node, Offer, Step, StepContext, StoragePool, VirtualNetworks
 from mcloud_lxd.choice import LOCAL, Local
 from mcloud_lxd.client import LxdError, call
 from mcloud_lxd.networks import default_network
@@ -23,12 +23,12 @@ def profile_step(nodes: Sequence[Node], policy: ProfilePolicy, local: Local | No
         run=partial(_set, nodes, policy, local),
         probe=partial(_see, nodes, policy, local),
         undo=_restore,
-        wants=(StoragePool, VirtualNetworks),
+        wants=(StoragePool, VirtualNetworks, NetworkUplink),
     )
 
 
 def _wanted(nodes: Sequence[Node], local: Local | None, ctx: StepContext) -> Devices:
-    network = default_network(ctx.offers(VirtualNetworks))
+    network = default_network(ctx.offers(VirtualNetworks), ctx.offers(NetworkUplink))
     devices: Devices = {"eth0": {"type": "nic", "name": "eth0", "network": network}}
     pool = root_pool(ctx.offers(StoragePool), nodes) or (LOCAL if local is not None else "")
     if pool:

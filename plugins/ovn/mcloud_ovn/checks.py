@@ -127,7 +127,8 @@ def _uplinks(
         )
     elif not gateway:
         yield _warning(
-            "no ovn.ipv4_gateway and no ovn.ipv6_gateway: virtual networks reach each other, not the world",
+            "no ovn.ipv4_gateway and no ovn.ipv6_gateway: without an uplink there is no virtual network, and "
+            "instances get a network of each machine's own",
             "set a gateway, its range and each machine's uplink_interface",
         )
 

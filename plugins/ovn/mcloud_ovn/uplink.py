@@ -112,7 +112,7 @@ def gateways(so_far: SoFar) -> list[str]:
 
 def no_uplink(so_far: SoFar) -> str:
     """Say what it means that there is no uplink."""
-    meaning = "virtual networks reach each other, not the world"
+    meaning = "instances get a network of each machine's own, not one across all"
     if without := _without_interface(so_far):
         return f"No uplink, as {', '.join(without)} has no free interface: {meaning}."
     return "" if has_gateway(so_far) else f"No gateway, so no uplink: {meaning}."
