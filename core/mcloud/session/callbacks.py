@@ -61,6 +61,8 @@ def _run(
         log.info("%s: %s", connection.peer_address, error)
         # Only what is about them, never about this machine.
         reason = error.message if isinstance(error, ProtocolError | TrustError) else ""
+        # pluggy's frames hold on to it, and it to them and the connection: half a MiB until some collection.
+        error.__traceback__ = None
     except Exception:
         log.exception("the talk with %s broke off", connection.peer_address)
     finally:

@@ -196,6 +196,7 @@ class Door:
     def _forget(self, caller: "_Caller") -> None:
         """Nothing of it is left on the network; its place is free when its callback is done as well."""
         self._callers.discard(caller)
+        caller.wire = None  # or the two keep each other, and TLS's buffers, until some collection
         if not self._callers and not self._acceptor.listening:
             self._empty.set()
         if not caller.called:
