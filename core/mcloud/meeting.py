@@ -115,6 +115,8 @@ class Meeting:
                     return
                 if waited < self.order.patience:
                     changed.wait(min(self.order.patience - waited, 1.0))
+            if self.initiator.farewell is not None:
+                raise McloudError(f"the session is over: {self.initiator.farewell.reason}")
             # From here on without the lock: the screen may be waiting for it.
             if waited >= self.order.patience:
                 raise DiscoveryError(
