@@ -3,20 +3,14 @@
 import threading
 from dataclasses import dataclass, field
 
-from zeroconf import (
-    Error,
-    RecordUpdate,
-    RecordUpdateListener,
-    ServiceInfo,
-    Zeroconf,
-)
+from zeroconf import Error, RecordUpdate, RecordUpdateListener, ServiceInfo, Zeroconf
 
 from mcloud import Beacon
 from mcloud_discovery_mdns.group import TYPE, Group
 from mcloud_discovery_mdns.records import UnusableError, read
 
 MOST = 256
-"""Initiators of one search; a group that knows more is under attack, and the first ones stand."""
+"""Initiators that are kept; of more, which is an attack, the latest: the true one answers each question."""
 
 AT_ONCE = 32
 """Instances that are looked at in one packet."""
@@ -38,37 +32,36 @@ class Heard:
     """Answers about ours that make no beacon."""
     why: str = ""
     """What the last unusable one lacked."""
-    _known: dict[Key, Beacon | None] = field(default_factory=dict)
+    nobody: bool = True
+    """Whether no initiator was heard at all."""
+    _known: dict[Key, Beacon] = field(default_factory=dict)
     _fresh: dict[Key, Beacon] = field(default_factory=dict)
     _change: threading.Condition = field(default_factory=threading.Condition)
-
-    @property
-    def nobody(self) -> bool:
-        """Whether no initiator was heard at all."""
-        return not self._known
 
     def here(self, key: Key, beacon: Beacon) -> None:
         """Take note of an initiator; what is known already is no news."""
         with self._change:
-            if self._known.get(key) != beacon and self.welcome(key):
+            if self._known.get(key) != beacon:
+                self._forget(key)
                 self._known[key] = self._fresh[key] = beacon
+                self.nobody = False
+                if len(self._known) > MOST:
+                    self._forget(next(iter(self._known)))
                 self._change.notify_all()
 
     def gone(self, key: Key) -> None:
-        """Take note that an initiator left; if it comes back, that is news. Its place stays taken."""
+        """Take note that an initiator left; if it comes back, that is news."""
         with self._change:
-            if key in self._known:
-                self._known[key] = None
-                self._fresh.pop(key, None)
+            self._forget(key)
 
     def useless(self, why: str) -> None:
         """Take note of an answer about our service that makes no beacon."""
         self.unusable += 1
         self.why = why
 
-    def welcome(self, key: Key) -> bool:
-        """Whether there is a place for an instance."""
-        return key in self._known or len(self._known) < MOST
+    def _forget(self, key: Key) -> None:
+        self._known.pop(key, None)
+        self._fresh.pop(key, None)
 
     def news(self, seconds: float) -> list[Beacon]:
         """Return the news, after waiting so long for some at most."""
@@ -96,7 +89,7 @@ class Ear(RecordUpdateListener):
             if not instance:
                 others = others or not over
             elif not over:
-                if len(self._touched) < AT_ONCE and self._heard.welcome((self._link.name, instance)):
+                if len(self._touched) < AT_ONCE:
                     self._touched[instance] = None
             elif record.type == PTR:
                 self._heard.gone((self._link.name, instance))
