@@ -1,6 +1,8 @@
 """The questionnaire with plugins made up for it: tables, wiping, defaults, changed answers."""
 
+from dataclasses import fields
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Annotated, Self
 
 import pytest
@@ -255,3 +257,24 @@ def test_a_sequence_is_typed_with_commas_and_an_empty_answer_is_the_default():
     assert answer(Scripted(["none"]), info, "Names") == ()
     assert answer(Scripted([""]), info, "Names", default=("z",)) == ("z",)
     assert list(asked(Servers)) == ["names"]
+
+
+def test_the_example_for_authors_asks_what_it_shows():
+    text = (Path(__file__).parents[3] / "core/PLUGINS.md").read_text()
+    code = text.split("## Questions")[1].split("```python\n")[1].split("```")[0]
+    shown = {}
+    exec(compile(code, "PLUGINS.md", "exec"), shown)  # noqa: S102 - our own document
+    attic = manifest(shown["AtticSettings"], shown["AtticNode"])
+    told = []
+    script = Scripted(["n1:/dev/disk/by-id/ata-B", "no", "yes"])
+    _interview, said = hold(script, attic, tell=told)
+    assert script.asked == ["Which disks does the attic get?", CHANGE, "Leave the light on?"]
+    assert told == ["disks on n1 only: nothing is kept twice"]
+    assert said.wide["a"] == {"light": True}
+    assert hold(Scripted(["none"]), attic)[1].services == ()
+    rows = [name for name in asked_fields() if f"`{name}" not in text.split("## Questions")[1]]
+    assert rows == [], "not in the table"
+
+
+def asked_fields():
+    return [one.name for one in fields(Ask)]
