@@ -47,7 +47,7 @@ def lab(make_lab):
 def initiating(lab, addresses):
     """Type `init` on the first machine; give the code once it is shown. It waits for more than there are."""
     own = ("--plain", "--defaults", "--expect", "2", "--service", "lxd", "--address", addresses["n1"])
-    terminal = typed(lab, "n1", "mcloud", "init", *own, "--discovery", "mdns", "--discovery", "static")
+    terminal = typed(lab, "n1", "mcloud", "init", *own)
     try:
         yield terminal.expect(r"code is:\s+(\S+ \S+ \S+ \S+)")
     finally:
@@ -107,12 +107,13 @@ def another_initiator(lab):
 @pytest.mark.parametrize(
     "options",
     [
+        (),
         ("--discovery", "mdns"),
-        ("--discovery", "static", "--initiator-address", "n1"),
+        ("--initiator-address", "n1"),
         ("--discovery", "static", "--discovery", "mdns", "--initiator-address", "10.10.0.11"),
         ("--discovery", "static", "--discovery", "mdns", "--initiator-address", "nosuch.invalid"),
     ],
-    ids=["mdns", "static", "both", "both, one in vain"],
+    ids=["nothing said", "mdns", "static", "both", "both, one in vain"],
 )
 def test_swapped_by_settings_alone(lab, code, options):
     assert_met(code, joiner(lab, *options))
