@@ -38,8 +38,9 @@ class Attending:
     notice: Callable[[str], None]
     look: Callable[[], Looking]
     """Begins a search for initiators."""
-    choose: Callable[[Looking], Found]
-    """Waits until it is clear which one to join. Raises DiscoveryError if none is found in time."""
+    choose: Callable[[Looking, str], Found]
+    """Waits until it is clear which one to join; given the fingerprint of the one that was trusted before,
+    "" the first time. Raises DiscoveryError if none is found in time."""
     ask_code: Callable[[str], SecretStr]
     """Returns the code; given why it is asked again, "" if none was wrong. Raises if nobody can be asked."""
     patience: float = 600.0
@@ -47,8 +48,8 @@ class Attending:
     _waits: dict[str, str] = field(default_factory=dict)
     """Why we wait, by address; each reason is said once."""
 
-    def meet(self) -> Peer:
-        """Find an initiator and establish trust; return it.
+    def meet(self, again: Peer | None = None) -> Peer:
+        """Find an initiator and establish trust; return it. `again`: the same machine, started anew.
 
         Raises DiscoveryError if none is found in time, ConnectionLost if it does not answer in time,
         TrustError if the code stays wrong.
@@ -59,7 +60,9 @@ class Attending:
             why = ""
             while True:
                 before = found
-                found = (why and before and looking.still(before)) or self.choose(looking)
+                found = (why and before and looking.still(before)) or self.choose(
+                    looking, again.fingerprint if again else ""
+                )
                 if before is None or not found.is_still(before):
                     self.notice(
                         f"initiator: {found}{f', fingerprint {found.mark} ...' if found.mark else ''}"

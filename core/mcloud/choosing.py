@@ -32,32 +32,36 @@ class Choosing:
     first_word: float = FIRST_WORD
     _told: set[str] = field(default_factory=set)
 
-    def __call__(self, looking: Looking) -> Found:
+    def __call__(self, looking: Looking, known: str = "") -> Found:
         """Return an initiator as soon as it is clear which; wait for it as long as the patience lasts.
 
+        `known` is the fingerprint of the one that was trusted before: no other is taken in its place.
         Raises SettingsError if there are several and nobody to pick, DiscoveryError if none was found.
         """
         while True:
             over = looking.over
             found = looking.found()
             self._tell(looking, found)
-            choice = self._clear(looking, found, over=over)
+            choice = self._clear(looking, found, known, over=over)
             if choice is not None:
                 return choice
             if over:
                 self._nothing(looking, found)
             looking.wait(_LOOK_AGAIN)
 
-    def _clear(self, looking: Looking, found: Sequence[Found], *, over: bool) -> Found | None:
+    def _clear(self, looking: Looking, found: Sequence[Found], known: str, *, over: bool) -> Found | None:
         """Return the one to join, if it is clear already; a person is asked if it will not become so."""
-        usable = [one for one in found if not one.closed]
+        usable = [one for one in found if not one.closed and (not known or known.startswith(one.fingerprint))]
         given = [one for one in usable if one.given]
         for one in given:
             if not (looking.trouble(one) and self.can_ask) or len(usable) == 1:
                 return one
-        rivals = usable
-        if self.wanted:
+        if known:
+            rivals = [one for one in usable if one.fingerprint] or usable
+        elif self.wanted:
             rivals = [one for one in usable if one.is_named(self.wanted)] or given
+        else:
+            rivals = usable
         if not rivals or not (over or self._settled(looking, rivals)):
             return None
         return rivals[0] if len(rivals) == 1 else self._picked(looking, rivals)

@@ -70,6 +70,7 @@ def chosen():
         can_ask=None,
         settling=0.1,
         first_word=10.0,
+        known="",
         initiators=(),
         **ears,
     ):
@@ -84,7 +85,7 @@ def chosen():
                 wanted=wanted,
                 settling=settling,
                 first_word=first_word,
-            )(looking), person
+            )(looking, known), person
 
     return choose
 
@@ -186,6 +187,15 @@ def test_one_that_was_started_anew_while_the_person_thought_is_picked_again(chos
     assert found.session == "after"
     assert len(picks) == 2
     assert any("was started anew" in said for said in person.notices)
+
+
+def test_in_the_place_of_one_that_was_trusted_no_other_is_taken(chosen):
+    ear = Ear(N1, N2)
+    whole = "33" * 32
+    threading.Timer(0.4, ear.said.put, [beacon("n3", "10.0.0.3", "cc", whole[:16])]).start()
+    assert chosen(mdns=ear, known=whole)[0].name == "n3"
+    with pytest.raises(DiscoveryError):
+        chosen(mdns=Ear(N1), known=whole, patience=0.5)
 
 
 def test_without_a_terminal_several_are_an_error_that_lists_them_and_says_how(chosen):

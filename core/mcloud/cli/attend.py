@@ -67,14 +67,20 @@ def attend(
     if going_on is None and over is None and purpose == "run":
         refuse_second_cloud(here)
     with stoppable(screen):
-        farewell: Farewell | None = None
+        farewell, before = None, None
         while farewell is None:
-            journal, peer = going_on or over or (None, attending.meet())
+            journal, peer = going_on or over or (None, attending.meet(before))
+            before = peer
             work = _work(screen, here, joiner, peer, command, journal, given)
             with screen.running():
                 farewell = (
                     _again(here, attending, peer, work) if over else _stay(screen, attending, peer, work)
                 )
+    _tell(screen, farewell, work, peer)
+
+
+def _tell(screen: Screen, farewell: Farewell, work: Joining, peer: Peer) -> None:
+    """Say what came of it."""
     if farewell.mood == "done":
         name = work.cloud.get("name")
         screen.say(f"This machine is part of cloud {name}.", "bold green", type="joined", cloud=name)
@@ -114,7 +120,7 @@ def _stay(screen: Screen, attending: Attending, peer: Peer, work: Joining) -> Fa
     except TrustError as error:
         if work.journal is not None:
             raise
-        screen.notice(f"{error}. It was started anew, or is another machine; looking for it again")
+        screen.notice(f"{error}; looking for {peer.name} again")
         return None
 
 
