@@ -96,11 +96,11 @@ def test_a_search_is_shown_with_what_it_leaves():
     state.narrow("n1")
     assert 'search "n1" (Esc ends): 4 shown, 0 of 12 picked' in lines(state)
     state.narrow("zebra")
-    assert '      nothing has "zebra" in it' in lines(state)
+    assert '  nothing has "zebra" in it' in lines(state)
 
 
 def test_before_anything_comes_it_says_so():
-    assert "      nothing yet" in lines(picking([]))
+    assert "  nothing yet" in lines(picking([]))
 
 
 def test_a_reason_goes_before_news_and_what_others_say_cannot_move_the_cursor():
@@ -116,5 +116,18 @@ def test_a_reason_goes_before_news_and_what_others_say_cannot_move_the_cursor():
 def test_of_one_to_be_taken_there_are_no_boxes():
     state = picking(machines(2), least=1, most=1)
     shown = lines(state)
-    assert shown[2].startswith(">     n1 ")
+    assert shown[2].startswith("> n1 ")
     assert shown[-2:] == ["2 to pick from", "up/down, type to search, Enter takes the row at >"]
+
+
+def test_the_reason_of_a_closed_row_takes_the_place_of_cells_and_never_of_other_rows():
+    rows = [*machines(1), Row(key="2", cells=machines(2)[1].cells, closed="refused: ceph 17.2 and not 16.2")]
+    assert lines(picking(rows))[2:4] == [
+        f"> [ ] n1    10.10.0.1  {MARK}  3 disks of 4 TB",
+        "  [-] n2    10.10.0.2  (refused: ceph 17.2 and not 16.2)",
+    ]
+    state = picking(rows)
+    state.move(1)
+    assert lines(state)[4].strip() == f"FINGERPRINT {MARK}; BRINGS 3 disks of 4 TB"
+    rows[1] = Row(key="2", cells=("n2", "", "", ""), closed="on its way")
+    assert lines(picking(rows))[3].split() == ["[-]", "n2", "(on", "its", "way)"]

@@ -96,7 +96,7 @@ def test_a_reason_is_shown_and_the_table_stays():
 
 def test_of_one_enter_takes_the_cursors_row():
     terminal = program("print('picked', *pick(least=1, most=1))")
-    terminal.until(shows(">     n1", "5 to pick from"))
+    terminal.until(shows("> n1", "5 to pick from"))
     terminal.press(DOWN + DOWN + ENTER)
     terminal.end()
     assert terminal.lines[-1] == "picked k3"

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from mcloud.cli.output import Output
 from mcloud.cli.picking import Picking
-from mcloud.cli.picktable import GAP, columns_of, row_mark
+from mcloud.cli.picktable import GAP, columns_of, reason_of, row_mark
 from mcloud.cli.typed import read_line
 from mcloud.prompting import Pick, Row
 
@@ -133,6 +133,11 @@ class _Numbered:
     def _lines(self, rows: Sequence[Row]) -> list[str]:
         """Return the table's lines; where they are too wide, cells stand one after another, to be wrapped."""
         heads, cells = columns_of(self.state, rows)
+        if any(row.closed for row in rows):
+            heads, cells = (
+                [*heads, ""],
+                [[*texts, reason_of(row)] for row, texts in zip(rows, cells, strict=True)],
+            )
         columns = list(zip(heads, *cells, strict=True))
         wide = [max(map(cell_len, column)) for column in columns]
         fits = sum(wide) + len(GAP) * len(wide) + 9 < self._output.size[0]
@@ -141,14 +146,15 @@ class _Numbered:
             padded = [text + " " * (width - cell_len(text)) for text, width in zip(texts, wide, strict=True)]
             return GAP.join(padded).rstrip() if fits else ", ".join(text for text in texts if text)
 
-        lines = [f"         {joined(heads)}"]
-        for row, texts in zip(rows, cells, strict=True):
-            lines.append(f"{self._numbers[row.key]:3}  {row_mark(self.state, row)} {joined(texts)}")
+        marks = [f"{mark} " if (mark := row_mark(self.state, row)) else "" for row in rows]
+        lines = [f"     {' ' * len(marks[0])}{joined(heads)}"]
+        for row, mark, texts in zip(rows, marks, cells, strict=True):
+            lines.append(f"{self._numbers[row.key]:3}  {mark}{joined(texts)}")
         return lines
 
     def _spoken(self, row: Row) -> str:
         _heads, (cells,) = columns_of(self.state, [row])
-        return ", ".join(cell for cell in cells if cell)
+        return ", ".join(cell for cell in (*cells, reason_of(row)) if cell)
 
     def _number(self) -> None:
         for row in self.state.rows:

@@ -27,6 +27,8 @@ REREAD = 0.25
 """Seconds between two looks at the rows."""
 ESCAPE = 0.1
 """Seconds after which Esc is a key of its own, and not the beginning of another."""
+MARK = 3
+"""Where a row's mark is, behind the `> [`."""
 DIM = "dim" if "dim" in Attrs._fields else ""
 """Older versions of prompt_toolkit cannot."""
 STYLES = {"question": "bold", "head": "bold", "cursor": "bold", "closed": DIM, "reason": "bold", "foot": DIM}
@@ -73,7 +75,8 @@ class _Picker:
     def __init__(self, pick: Pick, output: Output) -> None:
         self.state = Picking(pick)
         self._output = output
-        self._news: list[str] = []
+        self._lost: dict[str, str] = {}
+        self._news: dict[str, str] = {}
         control = FormattedTextControl(self._text, focusable=True, show_cursor=True)
         self._app: Application[Taken] = Application(
             layout=Layout(Window(control, wrap_lines=False, always_hide_cursor=False)),
@@ -120,9 +123,11 @@ class _Picker:
         self._guarded(self._reread)
 
     def _reread(self) -> None:
-        news = [said.text for said in self.state.reread() if said.what != "changed"]
-        # What was lost comes first: it may not all fit.
-        self._news = sorted(self._news + news, key=lambda said: "no longer picked" not in said)
+        for said in self.state.reread():
+            if said.what == "lost":
+                self._lost[said.key] = said.text
+            elif said.what != "changed":
+                self._news[said.key] = said.text
 
     def _guarded(self, act: Callable[[], None]) -> None:
         """Do something; what it raises ends the picking, instead of being logged by the loop."""
@@ -135,10 +140,13 @@ class _Picker:
     def _text(self) -> StyleAndTextTuples:
         width, height = self._output.size
         found: StyleAndTextTuples = []
-        for style, line in table_lines(self.state, self._news, width=width, height=height):
+        # What was lost comes first: it may not all fit.
+        news = [*self._lost.values(), *self._news.values()]
+        for style, line in table_lines(self.state, news, width=width, height=height):
             # The terminal's own cursor is on the mark, for those who follow it.
-            found += [("", line[:3]), ("[SetCursorPosition]", "")] if style == "cursor" else []
-            found += [(STYLES.get(style, ""), line[3:] if style == "cursor" else line), ("", "\n")]
+            at = MARK if style == "cursor" else 0
+            found += [("", line[:at]), ("[SetCursorPosition]", "")] if at else []
+            found += [(STYLES.get(style, ""), line[at:]), ("", "\n")]
         return found[:-1]
 
     def _keys(self) -> KeyBindings:
@@ -167,6 +175,7 @@ class _Picker:
         return keys
 
     def _pressed(self, event: KeyPressEvent, act: Callable[[KeyPressEvent], None]) -> None:
+        self._lost.clear()
         self._news.clear()
         if not event.app.is_done:
             self._guarded(lambda: act(event))

@@ -13,8 +13,12 @@ Line = tuple[str, str]
 """What it is (question, head, row, cursor, marked, closed, detail, reason, foot) and its text."""
 
 GAP = "  "
-LEAST_FIRST, LEAST_REASON, LEAST_OTHER = 12, 20, 6
-"""Cells that a column keeps while others can still give way: the first, the reason of closed rows, others."""
+LEAST_FIRST, LEAST_OTHER = 12, 6
+"""Cells that a column keeps while others can still give way: the first, and others."""
+LEAST_REASON = 20
+"""Cells for the reason of a closed row; cells before it give way."""
+TITLE = 2
+"""Columns that say what a row is about: machine and disk."""
 ROOM_ABOVE = 2
 """Lines of the terminal left to what is said meanwhile."""
 ROOMY = 17
@@ -53,7 +57,8 @@ def table_lines(picking: Picking, news: Sequence[str], *, width: int, height: in
 def row_mark(picking: Picking, row: Row) -> str:
     """Return how a row is marked: picked, not picked, cannot be; without colour."""
     if picking.single:
-        return "[-]" if row.closed else "   "
+        closed = any(other.closed for other in picking.rows)
+        return "[-]" if row.closed else "   " if closed else ""
     return "[-]" if row.closed else "[x]" if row.key in picking.marks else "[ ]"
 
 
@@ -71,14 +76,18 @@ def widths(columns: Sequence[Sequence[str]], least: Sequence[int], room: int) ->
 
 
 def columns_of(picking: Picking, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Return the heads of all columns and the cells of the rows, the reasons of closed ones last."""
-    heads = [*picking.pick.columns] + ([""] if any(row.closed for row in rows) else [])
+    """Return the heads of all columns, and of each row as many cells."""
+    heads = list(picking.pick.columns)
     cells = []
     for row in rows:
-        texts = [clean(cell).replace("\n", " ") for cell in row.cells]
-        texts += [""] * (len(picking.pick.columns) - len(texts))
-        cells.append([*texts, f"({clean(row.closed)})" if row.closed else ""][: len(heads)])
+        texts = [clean(cell).replace("\n", " ") for cell in row.cells[: len(heads)]]
+        cells.append(texts + [""] * (len(heads) - len(texts)))
     return heads, cells
+
+
+def reason_of(row: Row) -> str:
+    """Return why a row is closed, as it stands behind its cells."""
+    return f"({clean(row.closed)})".replace("\n", " ") if row.closed else ""
 
 
 def _body(picking: Picking, width: int) -> tuple[list[Line], list[Line], bool]:
@@ -86,21 +95,38 @@ def _body(picking: Picking, width: int) -> tuple[list[Line], list[Line], bool]:
     rows = picking.shown
     if not rows:
         text = f'nothing has "{picking.filter}" in it' if picking.filter and picking.rows else "nothing yet"
-        return [], [("closed", _cut(f"      {text}", width))], True
+        return [], [("closed", _cut(f"  {text}", width))], True
     # All rows are measured, not only those shown: columns stay where they are while one types.
     heads, everything = columns_of(picking, picking.rows)
-    least = [LEAST_FIRST, *[LEAST_OTHER] * (len(picking.pick.columns) - 1), LEAST_REASON][: len(heads)]
+    least = [LEAST_FIRST, *[LEAST_OTHER] * (len(heads) - 1)]
     columns = list(zip(heads, *everything, strict=True))
-    wide = widths(columns, least, width - 6)
+    before = len(_before(picking, rows[0]))
+    wide = widths(columns, least, width - before)
     whole = wide == widths(columns, least, sys.maxsize)
     cells = dict(zip((row.key for row in picking.rows), everything, strict=True))
-    lines = [(_style(picking, row), _line(picking, row, cells[row.key], wide)) for row in rows]
-    return [("head", _cells("      ", heads, wide))], lines, whole
+    lines = [(_style(picking, row), _line(picking, row, cells[row.key], wide, width)) for row in rows]
+    whole = whole and not any(
+        "…" in line for row, (_style, line) in zip(rows, lines, strict=True) if row.closed
+    )
+    return [("head", _cells(" " * before, heads, wide))], lines, whole
 
 
-def _line(picking: Picking, row: Row, cells: Sequence[str], wide: Sequence[int]) -> str:
-    pointer = ">" if row.key == picking.cursor else " "
-    return _cells(f"{pointer} {row_mark(picking, row)} ", cells, wide)
+def _line(picking: Picking, row: Row, cells: Sequence[str], wide: Sequence[int], width: int) -> str:
+    """Return a row's line; of a closed one the reason matters more than any cell but what it is about."""
+    before, reason, shown = _before(picking, row), reason_of(row), len(wide)
+    line = _cells(before, cells, wide)
+    if not reason:
+        return line
+    for kept, room in ((TITLE, cell_len(reason)), (1, min(cell_len(reason), LEAST_REASON))):
+        while shown > kept and cell_len(line) + len(GAP) + room > width:
+            shown -= 1
+            line = _cells(before, cells[:shown], wide[:shown])
+    return _cut(f"{line}{GAP}{reason}", width)
+
+
+def _before(picking: Picking, row: Row) -> str:
+    pointer, mark = ">" if row.key == picking.cursor else " ", row_mark(picking, row)
+    return f"{pointer} {mark} " if mark else f"{pointer} "
 
 
 def _cells(before: str, cells: Sequence[str], wide: Sequence[int]) -> str:
@@ -119,12 +145,9 @@ def _detail(picking: Picking, lines: Sequence[Line], width: int) -> list[Line]:
     rows = [row for row in picking.rows if row.key == picking.cursor]
     heads, cells = columns_of(picking, rows)
     shown = next((text for style, text in lines if style == "cursor"), "")
-    cut = [
-        f"{head} {cell}".strip()
-        for row in cells
-        for head, cell in zip(heads, row, strict=True)
-        if cell not in shown
-    ]
+    said = [(head, cell) for row in cells for head, cell in zip(heads, row, strict=True)]
+    said = [("", reason_of(row)) for row in rows] + said
+    cut = [f"{head} {cell}".strip() for head, cell in said if cell not in shown]
     text = _fold("; ".join(cut), width - 6)
     text = [*text[:1], _cut(" ".join(text[1:]), width - 6), ""][:2]
     return [("detail", f"      {line}".rstrip()) for line in text]

@@ -13,8 +13,6 @@ from mcloud.errors import SettingsError
 from mcloud.prompting import Pick
 
 YES, NO = frozenset({"y", "yes"}), frozenset({"n", "no"})
-ANSWER_ROOM = 24
-"""Cells kept free behind a question for its answer."""
 
 
 class Prompts:
@@ -50,15 +48,17 @@ class Prompts:
         """
         self._need_person(prompt, otherwise)
         question = clean(prompt).rstrip(": ")
-        offered = f" ({', '.join(map(clean, choices))})" if choices else ""
-        if offered and cell_len(question + offered) + ANSWER_ROOM > self.output.size[0]:
-            self.output.line(f"{question}: {offered[2:-1]}")
-            offered = ""
         if secret:
             with unseen():
                 return self._line(f"{question} (not shown while you type): ")
-        end = f"{offered} [{clean(default)}]" if default else offered
+        end = f" [{clean(default)}]" if default else ""
         end += " " if (question + end).endswith("?") else ": "
+        offered = f" ({', '.join(map(clean, choices))})" if choices else ""
+        room = max(map(cell_len, choices), default=0) + 1
+        if offered and cell_len(question + offered + end) + room > self.output.size[0]:
+            self.output.line(f"Offered:  {offered[2:-1]}")
+            offered = ""
+        end = offered + end
         if choices and self.mode == "live":
             # Here and not above: no other command has to load it.
             from mcloud.cli.completion import ask_completed  # noqa: PLC0415
