@@ -28,18 +28,18 @@ def rows(lobby: Lobby) -> Sequence[Row]:
         Row(
             key=guest.fingerprint,
             cells=(guest.name, guest.address or "?", short(guest.fingerprint), _brought(guest)),
-            closed=printable(state(guest)),
+            closed=state(guest),
         )
         for guest in lobby.all()
     ]
 
 
 def state(guest: Guest) -> str:
-    """Return where a machine is, if it is not here, and why."""
+    """Return where a machine is, if it is not here, and why; fit for one line of the screen."""
     if guest.standing == "here":
         return ""
     what = _IN_WORDS[guest.standing]
-    return f"{what}: {guest.reason}" if guest.reason else what
+    return printable(f"{what}: {guest.reason}" if guest.reason else what)
 
 
 def brings(node: Node) -> str:

@@ -2,10 +2,19 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version as version_of
 
 from mcloud.model import Node, ServiceState, printable
 from mcloud.plugins import Plugins
 from mcloud.session.protocol import Introduction, Refusal
+
+ITSELF = "mcloud"
+"""Name under which a joiner tells mcloud's own version, beside those of its plugins."""
+
+
+def own_version() -> str:
+    """Return the version of mcloud on this machine."""
+    return version_of("mcloud-cluster")
 
 
 def unfit(said: Introduction, *, me: Node, services: Sequence[str], plugins: Plugins) -> Refusal | None:
@@ -27,7 +36,7 @@ def unfit(said: Introduction, *, me: Node, services: Sequence[str], plugins: Plu
 def differing(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
     """Return the plugins whose version is another one than wanted: all must make the same plans."""
     return [
-        printable(f"plugin {name}: wanted {version}, as on the initiator; found {found.get(name) or 'none'}")
+        printable(f"{_what(name)}: wanted {version}, as on the initiator; found {found.get(name) or 'none'}")
         for name, version in wanted.items()
         if found.get(name) != version
     ]
@@ -39,15 +48,20 @@ def leading(version: str, parts: int) -> tuple[str, ...]:
 
 
 def _misfits(said: Introduction, me: Node, services: Sequence[str], plugins: Plugins) -> Iterator[str]:
-    yield from differing(said.versions, {name: plugins.versions[name] for name in services})
+    own = {name: plugins.versions[name] for name in services}
+    yield from differing(said.versions, {ITSELF: own_version(), **own})
     for name in services:
-        own, theirs = me.services.get(name), said.node.services.get(name)
-        if own is None or not own.installed:
+        mine, theirs = me.services.get(name), said.node.services.get(name)
+        if mine is None or not mine.installed:
             continue  # nothing is known here to compare with
-        wanted = _wanted(own.version, plugins.manifests[name].release_parts)
-        found = _found(own.version, theirs, plugins.manifests[name].release_parts)
+        wanted = _wanted(mine.version, plugins.manifests[name].release_parts)
+        found = _found(mine.version, theirs, plugins.manifests[name].release_parts)
         if found:
             yield printable(f"{name}: wanted {wanted}, as on {me.name}; found {found}")
+
+
+def _what(name: str) -> str:
+    return "mcloud itself" if name == ITSELF else f"plugin {name}"
 
 
 def _wanted(version: str, parts: int | None) -> str:

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from pydantic import SecretStr
 
 from mcloud.errors import McloudError, ProtocolError, SettingsError
+from mcloud.fitting import ITSELF, own_version
 from mcloud.model import Beacon, Channel, Node, Role
 from mcloud.plugins import Plugins
 from mcloud.session.binding import binding_of
@@ -173,7 +174,8 @@ class Joiner:
 
     def introduce(self, connection: Connection, work: Work) -> None:
         """Say who we are and what we bring."""
-        connection.send(encode(Introduction(node=self.node, versions=self.versions, run=work.run)))
+        versions = {**self.versions, ITSELF: own_version()}
+        connection.send(encode(Introduction(node=self.node, versions=versions, run=work.run)))
 
     def be_welcomed(self, connection: Connection, work: Work) -> Message:
         """Wait for the proposal, which may take as long as the operator's questions; answer it."""
