@@ -105,8 +105,11 @@ def _body(picking: Picking, width: int) -> tuple[list[Line], list[Line], bool]:
     whole = wide == widths(columns, least, sys.maxsize)
     cells = dict(zip((row.key for row in picking.rows), everything, strict=True))
     lines = [(_style(picking, row), _line(picking, row, cells[row.key], wide, width)) for row in rows]
-    whole = whole and not any(
-        "…" in line for row, (_style, line) in zip(rows, lines, strict=True) if row.closed
+    whole = whole and all(
+        text in line
+        for row, (_, line) in zip(rows, lines, strict=True)
+        if row.closed
+        for text in (*cells[row.key], reason_of(row))
     )
     return [("head", _cells(" " * before, heads, wide))], lines, whole
 
