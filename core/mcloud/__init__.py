@@ -16,7 +16,6 @@ from mcloud.errors import (
 )
 from mcloud.forms import Ask, Choice, Duration, Network, SoFar, Topic
 from mcloud.forms.offered import (
-    DISK_COLUMNS,
     blank_disks,
     disk_choices,
     find_disk,
@@ -58,7 +57,6 @@ hookimpl = pluggy.HookimplMarker("mcloud")
 
 __all__ = [
     "API",
-    "DISK_COLUMNS",
     "Ask",
     "Beacon",
     "Channel",

@@ -46,6 +46,30 @@ class Typed:
     install: bool
 
 
+@dataclass
+class Kept:
+    """The answers, kept as a file: when the plan is confirmed, or when the person says so."""
+
+    screen: Screen
+    questionnaire: Questionnaire
+    path: Path
+    written: bool = False
+
+    def write(self) -> None:
+        """Write the file."""
+        if self.questionnaire.tree is not None:
+            write(self.path, self.questionnaire.tree)
+            self.written = True
+            self.screen.notice(f"the answers are kept in {self.path}, for `mcloud preseed`")
+
+    def offer(self) -> None:
+        """Ask whether to write it, if there are answers that somebody gave."""
+        asked = self.questionnaire.tree is not None and self.questionnaire.again
+        question = f"Keep the answers in {self.path}, for `mcloud preseed`?"
+        if asked and not self.written and self.screen.agree(question, default=True):
+            self.write()
+
+
 @click.command()
 @click.option("--name", default="cloud", show_default=True, help="The cloud's name.")
 @click.option(
@@ -174,16 +198,7 @@ def _begin(screen: Screen, here: Here, order: Order, typed: Typed) -> None:
         tell=screen.notice,
         again=screen.can_ask and not typed.defaults,
     )
-    path = typed.answers or here.state.folder / NAME
-    kept = False
-
-    def keep() -> None:
-        nonlocal kept
-        if questionnaire.tree is not None:
-            write(path, questionnaire.tree)
-            kept = True
-            screen.notice(f"the answers are kept in {path}, for `mcloud preseed`")
-
+    kept = Kept(screen, questionnaire, typed.answers or here.state.folder / NAME)
     try:
         lead(
             screen,
@@ -192,12 +207,10 @@ def _begin(screen: Screen, here: Here, order: Order, typed: Typed) -> None:
             address=address,
             select=_select(typed, prompter),
             complete=questionnaire,
-            confirmed=keep,
+            confirmed=kept.write,
         )
     except McloudError:
-        unkept = questionnaire.tree is not None and not kept and questionnaire.again
-        if unkept and screen.agree(f"Keep the answers in {path}, for `mcloud preseed`?", default=True):
-            keep()
+        kept.offer()
         raise
 
 

@@ -73,7 +73,7 @@ class Ask:
     order: int = field(default=0, kw_only=True)
     """Among the plugin's questions of one topic: smaller comes first, then as the fields stand."""
     columns: tuple[str, ...] = field(default=(), kw_only=True)
-    """Headings of `Choice.cells`."""
+    """Headings of `Choice.cells`; a setting of disks has those of `disk_choices`."""
     suggestions: Callable[[SoFar], Sequence[Any]] | None = field(default=None, kw_only=True)
     """Of a cloud-wide setting: likely answers; others are taken too."""
     default: Callable[[SoFar], Any] | None = field(default=None, kw_only=True)

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from mcloud.forms.ask import Ask, Choice, spoken
 from mcloud.forms.check import words
-from mcloud.forms.offered import find_disk, holds
+from mcloud.forms.offered import DISK_COLUMNS, find_disk, holds
 from mcloud.forms.shape import is_sequence, models
 from mcloud.model import DiskChoice, Node
 from mcloud.prompting import Pick, Prompter, Row
@@ -50,6 +50,10 @@ class Table:
         """Whether there is anything to be picked."""
         return any(not self._closed(*offer) for offer in self.offers.values())
 
+    @property
+    def _of_disks(self) -> bool:
+        return DiskChoice in models(self.info.annotation)
+
     def why_closed(self) -> str:
         """Return in words why there is nothing to be picked."""
         reasons = [
@@ -61,11 +65,10 @@ class Table:
     def put(self) -> dict[str, Any]:
         """Ask until the answer fits; return values by machine, of those that gave one."""
         keys: Sequence[str] = self._before()
-        disks = DiskChoice in models(self.info.annotation)
         wiped = {key for key in keys if self._was(key, "wipe")}
         while True:
             keys = self._pick(keys)
-            if not disks:
+            if not self._of_disks:
                 return self._checked(self._raw(keys, {}))
             wiped = self._wiped(keys, wiped)
             if kept := [key for key in self._full(keys) if key not in wiped]:
@@ -130,7 +133,8 @@ class Table:
         per_group: int | None = None,
         check: Callable[[Sequence[str]], str] = lambda _keys: "",
     ) -> Pick:
-        columns = ("MACHINE", *(self.ask.columns or ("CHOICE",)))
+        usual = DISK_COLUMNS if self._of_disks else ("CHOICE",)
+        columns = ("MACHINE", *(self.ask.columns or usual))
         return Pick(
             question=question,
             columns=columns,

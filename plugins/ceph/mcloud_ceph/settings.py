@@ -7,7 +7,6 @@ from typing import Annotated
 from pydantic import Field
 
 from mcloud import (
-    DISK_COLUMNS,
     Ask,
     Choice,
     DiskChoice,
@@ -165,7 +164,6 @@ class CephNode(Settings):
         Ask(
             "Which disks does Ceph get?",
             choices=offered_disks,
-            columns=DISK_COLUMNS,
             topic=Topic.SHARED_STORAGE,
             doubt=_on_few_only,
             drops=_nowhere,

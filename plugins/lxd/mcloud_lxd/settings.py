@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mcloud import (
-    DISK_COLUMNS,
     Ask,
     Choice,
     DiskChoice,
@@ -92,7 +91,6 @@ class LxdNode(Settings):
         Ask(
             "Which disk does each machine give to local storage?",
             choices=local_disks,
-            columns=DISK_COLUMNS,
             topic=Topic.LOCAL_STORAGE,
             doubt=_on_some_only,
             remark=_nowhere,

@@ -13,7 +13,7 @@ from mcloud.forms import Ask, Choice, Topic, asked
 from mcloud.forms.answering import UNSAID, answer
 from mcloud.forms.defaults import Defaults
 from mcloud.forms.interview import CHANGE, Interview
-from mcloud.forms.offered import DISK_COLUMNS, disk_choices
+from mcloud.forms.offered import disk_choices
 from mcloud.forms.tables import WHICH_ENCRYPTED, WHICH_WIPED
 from mcloud.model import Disk, DiskChoice, Manifest, Node, Settings, Survey
 from mcloud.testing import Scripted
@@ -47,7 +47,7 @@ def manifest(settings=None, node_settings=None):
 
 
 def of_disks(question, topic=Topic.MORE, **more):
-    return Ask(question, choices=disk_choices, columns=DISK_COLUMNS, topic=topic, **more)
+    return Ask(question, choices=disk_choices, topic=topic, **more)
 
 
 class One(Settings):
