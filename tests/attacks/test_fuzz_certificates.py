@@ -47,6 +47,7 @@ def test_any_text_is_refused(text: str):
         (b"\x82\x02n2", b"\x82\x02\xff\xfe"),  # no text
         (b"\x06\x03U\x1d\x0e", b"\x06\x03U\x1d\x23"),  # one extension twice
         (b"\x06\x03U\x1d\x13", b"\x06\x03U\x1d\x7f"),  # none that says whether it may sign
+        (b"\x0c\x02n20\x1e", b"\x00\x02n20\x1e"),  # a name that OpenSSL does not read, and the library does
     ],
 )
 def test_what_the_library_has_errors_of_its_own_for_is_refused(old: bytes, new: bytes):

@@ -27,7 +27,11 @@ from mcloud.state import State
 from mcloud.testing import FakeHost, memory_folder
 from mcloud.watch import Happening
 
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = [
+    pytest.mark.timeout(3600),
+    # Python's own, about `false` in place of an address.
+    pytest.mark.filterwarnings("ignore:__int__ returned non-int"),
+]
 
 
 class Line:
