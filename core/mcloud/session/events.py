@@ -15,15 +15,15 @@ class EventThread:
     """Runs a loop until `stop`; what is posted afterwards is dropped."""
 
     def __init__(self, name: str) -> None:
-        """Start the thread. `RuntimeError` if the system gives none."""
-        self.loop = asyncio.new_event_loop()
-        self.loop.set_exception_handler(_note)
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        try:
-            self._thread.start()
-        except RuntimeError:
-            self.loop.close()
-            raise
+        """Start the thread. `RuntimeError` if the system gives none, `OSError` if it has no descriptors."""
+        self.loop: asyncio.AbstractEventLoop
+        self._trouble: OSError | None = None
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name=name, daemon=True)
+        self._thread.start()
+        ready.wait()
+        if self._trouble is not None:
+            raise self._trouble
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine in the loop, wait, and return its result. Not after `stop`."""
@@ -49,8 +49,17 @@ class EventThread:
         """Wait for the end of the thread."""
         self._thread.join(seconds)
 
-    def _run(self) -> None:
+    def _run(self, ready: threading.Event) -> None:
+        # Made here, where no signal comes: a loop that is half made when Ctrl-C comes prints a traceback.
         try:
+            self.loop = asyncio.new_event_loop()
+        except OSError as error:
+            self._trouble = error
+            return
+        finally:
+            ready.set()
+        try:
+            self.loop.set_exception_handler(_note)
             self.loop.run_forever()
         finally:
             self.loop.run_until_complete(_cancel_all())
