@@ -52,7 +52,7 @@ def let_in(joiner, code):
 
 def met(lab):
     """Bring all three together and return their terminals; nothing is confirmed yet."""
-    initiator = init(lab, "--expect", "2")
+    initiator = init(lab, "--expect", "2", "--defaults")
     code = code_of(initiator)
     joiners = [join(lab, name) for name in ("n2", "n3")]
     for joiner in joiners:
@@ -65,8 +65,10 @@ def joined(terminal):
     return any("is part of cloud" in line for line in terminal.lines)
 
 
-def test_a_wrong_code_is_told_to_both_and_the_session_goes_on_until_the_operator_says_all(clean):
-    initiator = init(clean)
+def test_a_wrong_code_is_told_to_both_and_a_person_picks_who_takes_part(clean):
+    initiator = init(clean, "--plain")
+    initiator.expect(r"Will other machines join\? \[Y/n\] ")
+    initiator.type("")
     code = code_of(initiator)
     second = join(clean, "n2")
     second.expect("Code shown by the initiator: ")
@@ -74,25 +76,31 @@ def test_a_wrong_code_is_told_to_both_and_the_session_goes_on_until_the_operator
     second.expect("the code is wrong")
     initiator.expect("wrong code")
     let_in(second, code)
-    initiator.expect("Here: n2. When these are all, type y and Enter: ")
+    initiator.expect("1 is new: n2")
     third = join(clean, "n3")
     let_in(third, code.upper().replace(" ", "-"))
-    initiator.expect("Here: n2, n3. When these are all, type y and Enter: ")
-    initiator.type("not yet")
-    initiator.expect("Here: n2, n3. When these are all, type y and Enter: ")
-    initiator.type("y")
+    initiator.expect("2 is new: n3")
+    initiator.type("all")
+    initiator.expect("2 of 2 picked")
+    initiator.type("")
+    for question in ("local storage\\?", "Storage driver"):
+        initiator.expect(question)
+        initiator.expect("(?:take|\\[auto\\]): ")
+        initiator.type("")
     initiator.expect(r"Carry out this plan\? \[Y/n\] ")
     initiator.type("")
     assert [terminal.end() for terminal in (initiator, second, third)] == [0, 0, 0]
     assert any(line.startswith("Cloud cloud: 3 machines (n1, n2, n3), formed in") for line in initiator.lines)
-    assert [line for line in initiator.lines if "steps done" in line] == [], "lanes were left on the screen"
     assert joined(second)
     assert joined(third)
     assert code not in clean.machine("n1").run(["sh", "-c", "cat /var/lib/mcloud/runs/*"]).stdout
+    answers = clean.machine("n1").run(["cat", "/var/lib/mcloud/answers.yaml"]).stdout
+    assert "n3:" in answers
+    assert code not in answers
 
 
 def test_ctrl_c_while_machines_meet_ends_at_once_and_the_joiner_is_told_why(clean):
-    initiator = init(clean)
+    initiator = init(clean, "--all", "--defaults")
     joiner = join(clean, "n2")
     let_in(joiner, code_of(initiator))
     initiator.expect("n2 .* is here")
@@ -106,14 +114,14 @@ def test_ctrl_c_while_machines_meet_ends_at_once_and_the_joiner_is_told_why(clea
 
 
 def test_ctrl_c_on_a_joiner_is_told_to_the_initiator_who_waits_for_it(clean):
-    initiator = init(clean)
+    initiator = init(clean, "--all", "--defaults")
     code = code_of(initiator)
     joiner = join(clean, "n2")
     let_in(joiner, code)
     initiator.expect("n2 .* is here")
     joiner.interrupt()
     assert joiner.end() == STOPPED
-    initiator.expect("n2 .* is away: stopped by its operator")
+    initiator.expect("n2 .* left: stopped by its operator")
     again = join(clean, "n2")
     let_in(again, code)
     initiator.expect("n2 .* is here")
@@ -131,7 +139,7 @@ def test_ctrl_c_on_the_initiator_in_the_middle_of_a_run_and_the_same_commands_go
     assert [second.end(), third.end()] == [1, 1]
     for joiner in (second, third):
         assert any("n1 gave up: stopped by its operator" in line for line in joiner.lines)
-    again = [init(clean, "--expect", "2"), join(clean, "n2"), join(clean, "n3")]
+    again = [init(clean, "--expect", "2", "--defaults"), join(clean, "n2"), join(clean, "n3")]
     again[0].expect("going on with run")
     assert [terminal.end() for terminal in again] == [0, 0, 0]
     assert any("3 machines (n1, n2, n3)" in line for line in again[0].lines)
