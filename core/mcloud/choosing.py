@@ -81,7 +81,7 @@ class Choosing:
             )
         pick = Pick(
             question="Which initiator is this machine to join?",
-            columns=("name", "address", "fingerprint", "found by", ""),
+            columns=("NAME", "ADDRESS", "FINGERPRINT", "FOUND BY", ""),
             rows=lambda: [_row(one, looking.trouble(one)) for one in looking.found()],
             least=1,
             most=1,
@@ -119,7 +119,9 @@ class Choosing:
     def _nothing(self, looking: Looking, found: Sequence[Found]) -> None:
         """Ask whether to go on; return if so. Raises DiscoveryError with all that is known."""
         errors = {**looking.said, **looking.failed}
-        if len(errors) == 1 and not found and not looking.refused:
+        # What a plugin says is about its last round; it is the whole answer only if that was the first.
+        whole = looking.failed or looking.search.seconds <= looking.round
+        if whole and len(errors) == 1 and not found and not looking.refused:
             (error,) = errors.values()
         else:
             error = _summary(looking, found, errors, self.wanted)
