@@ -301,6 +301,17 @@ def test_the_last_of_two_would_count():
         protocol.decode(said, protocol.Hello)
 
 
+def test_a_message_of_many_mistakes_has_a_short_error():
+    """3.6 kB of it had 196 kB of errors, with what was sent in them."""
+    lines = ",".join('{"key":7,"to_do":"tulip"}' for _ in range(140))
+    said = f'{{"type":"outlook","lines":[{lines}],"digest":"tulip"}}'.encode()
+    assert len(said) > 3600
+    with pytest.raises(errors.ProtocolError, match="mistakes") as refused:
+        protocol.decode(said, protocol.Outlook)
+    assert len(f"{refused.value} {refused.value.hint}") < 300
+    assert "tulip" not in f"{refused.value} {refused.value.hint}"
+
+
 # ---- out of turn -------------------------------------------------------------------------------------------
 
 
