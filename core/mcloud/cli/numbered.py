@@ -14,6 +14,7 @@ from mcloud.prompting import Pick, Row
 REREAD = 0.25
 """Seconds between two looks at the rows."""
 PROMPT = "Numbers, all, none, a word to search, ? for the list, Enter to take: "
+AGAIN = "> "
 PROMPT_SINGLE = "A number, a word to search, ? for the list: "
 _NUMBERS = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?([ ,]+[0-9]{1,6}(-[0-9]{1,6})?)*")
 
@@ -25,8 +26,8 @@ def pick_numbered(pick: Pick, output: Output, read: Read = read_line) -> tuple[t
     numbered = _Numbered(pick, output)
     output.line(f"\n{pick.question}", "bold")
     numbered.show(numbered.state.rows)
-    prompt = PROMPT_SINGLE if numbered.state.single else PROMPT
-    output.pose(prompt)
+    # Said once: who listens to a screen hears every line of it.
+    output.pose(PROMPT_SINGLE if numbered.state.single else PROMPT, again=AGAIN)
     try:
         while True:
             line = read(REREAD)
@@ -37,7 +38,7 @@ def pick_numbered(pick: Pick, output: Output, read: Read = read_line) -> tuple[t
             taken = numbered.heard(line)
             if taken is not None:
                 return taken, [numbered.state.title(key) for key in taken]
-            output.pose(prompt)
+            output.pose(AGAIN)
     finally:
         output.answered(ended=False)
 

@@ -38,7 +38,7 @@ class Output:
             highlight=False, markup=False, emoji=False, force_terminal=live, no_color=None if live else True
         )
         self._live: Live | None = None
-        self._question = ""
+        self._question = self._again = ""
         self._wake: Callable[[], None] | None = None
         self._waiting: deque[Callable[[], None]] = deque()
         self._began = time.monotonic()
@@ -54,6 +54,11 @@ class Output:
         """Columns and rows of the terminal."""
         width, height = self._console.size
         return width, height
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal; None where there is none, and lines are as long as they are."""
+        return self.size[0] if sys.stdout.isatty() else None
 
     def line(
         self,
@@ -86,12 +91,12 @@ class Output:
         with self.lock:
             self._write((self.known.mask(line) if masked else line) + "\n")
 
-    def pose(self, question: str) -> None:
-        """Show a question and keep it below whatever else is printed; "" takes it away."""
+    def pose(self, question: str, *, again: str = "") -> None:
+        """Show a question and keep it, or `again`, below whatever else is printed; "" takes it away."""
         with self.lock:
             self.stop_live()
             self._put_aside()
-            self._question = question
+            self._question, self._again = question, again or question
             self._write(question)
 
     def answered(self, *, ended: bool = True) -> None:
@@ -161,7 +166,7 @@ class Output:
         with _reader_may_go():
             self._console.print(Text(text, style=style if self.mode == "live" else ""), soft_wrap=True)
         if self._question:
-            self._write(self._question)
+            self._write(self._again)
 
     def _put_aside(self) -> None:
         """Make room where a question is open; it is asked again below."""

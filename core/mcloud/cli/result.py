@@ -7,6 +7,7 @@ from typing import Any
 from mcloud.cli.failing import spoken
 from mcloud.cli.plans import check_lines
 from mcloud.cli.screen import Screen
+from mcloud.cli.tables import narrowed
 from mcloud.errors import McloudError
 from mcloud.here import Here
 from mcloud.model import Check
@@ -66,7 +67,7 @@ def _tables(screen: Screen, here: Here, services: Sequence[str]) -> None:
             command = " ".join(argv)
             screen.say(f"\n$ {command}", "bold", type="shows", command=command, output=said)
             if screen.mode != "json":
-                screen.say(said, verbatim=True)
+                screen.say(narrowed(said, screen.output.width), verbatim=True)
 
 
 def _asked(here: Here, argv: Sequence[str]) -> str:
