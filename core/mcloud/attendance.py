@@ -1,7 +1,7 @@
 """Who came to a session and what each machine brings, as rows of a table to pick from."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mcloud.model import Node, printable
 from mcloud.prompting import Row
@@ -40,6 +40,19 @@ def state(guest: Guest) -> str:
         return ""
     what = _IN_WORDS[guest.standing]
     return printable(f"{what}: {guest.reason}" if guest.reason else what)
+
+
+def absent(lobby: Lobby, names: Iterable[str]) -> str:
+    """Return in words which of these machines are not here, and why; "" if all are."""
+    found = {name: lobby.named(name) for name in names}
+    missing = [name for name, guest in found.items() if guest is None or guest.standing == "trusted"]
+    said = [f"{', '.join(missing)} did not come"] if missing else []
+    said += [
+        f"{name}: {state(guest)}"
+        for name, guest in found.items()
+        if guest is not None and guest.standing not in {"here", "trusted"}
+    ]
+    return "; ".join(said)
 
 
 def brings(node: Node) -> str:

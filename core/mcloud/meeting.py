@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from mcloud.attendance import state
+from mcloud.attendance import absent
 from mcloud.errors import DiscoveryError, McloudError, TrustError
 from mcloud.fitting import unfit
 from mcloud.hosting import Hosting
@@ -130,6 +130,8 @@ class Meeting:
     def wait_for_chosen(self) -> None:
         """Wait for those who were picked and have left since, or are away."""
         lobby = self.initiator.lobby
+        if missing := self._missing():
+            self.operator.notice(f"waiting for machines that were picked{missing}")
         self.wait(lambda: (lobby.chosen or set()) <= {one.fingerprint for one in lobby.here()}, "machines")
 
     def remember(self, inputs: Inputs) -> None:
@@ -185,13 +187,8 @@ class Meeting:
 
     def _missing(self) -> str:
         lobby = self.initiator.lobby
-        names = list(self.order.machines)[1:] or [guest.name for guest in lobby.taken()]
-        found = {name: lobby.named(name) for name in names}
-        missing = [name for name, one in found.items() if one is None or one.standing == "trusted"]
-        absent = [one for one in found.values() if one and one.standing not in {"here", "trusted"}]
-        said = [f"{', '.join(missing)} did not come"] if missing else []
-        said += [f"{guest.name}: {state(guest)}" for guest in absent]
-        return f": {'; '.join(said)}" if said else ""
+        missing = absent(lobby, list(self.order.machines)[1:] or [guest.name for guest in lobby.taken()])
+        return f": {missing}" if missing else ""
 
     def _show_code(self) -> None:
         if self.initiator.book is not None:
