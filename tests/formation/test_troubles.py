@@ -24,7 +24,7 @@ def test_the_code_in_other_letters_and_blanks_is_the_right_one(make_cloud):
 
 
 def test_a_code_that_stays_wrong_ends_the_joiner_and_not_the_session(make_cloud):
-    cloud = make_cloud(2, patience=3.0)
+    cloud = make_cloud(2)
     cloud["n2"].codes = ["wrong words these are"] * 4
     outcome = cloud.form()
     # The fourth try with the same words is not made; then the right ones are typed.
