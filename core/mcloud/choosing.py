@@ -156,8 +156,8 @@ def _summary(
 
 
 def _row(one: Found, trouble: str) -> Row:
-    more = f" +{len(one.addresses) - 1}" if len(one.addresses) > 1 else ""
-    where = f"{one.addresses[0]} port {one.port}{more}"
+    first, *others = one.addresses
+    where = f"{first} port {one.port}" + (f" +{len(others)}" if others else "")
     cells = (one.name, where, one.mark or "not announced", ", ".join(one.plugins), trouble)
     return Row(key=one.key, cells=cells, closed=one.closed)
 

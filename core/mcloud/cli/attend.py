@@ -67,15 +67,17 @@ def attend(
     if going_on is None and over is None and purpose == "run":
         refuse_second_cloud(here)
     with stoppable(screen):
-        farewell, before = None, None
-        while farewell is None:
+        before: Peer | None = None
+        while True:
             journal, peer = going_on or over or (None, attending.meet(before))
-            before = peer
             work = _work(screen, here, joiner, peer, command, journal, given)
             with screen.running():
                 farewell = (
                     _again(here, attending, peer, work) if over else _stay(screen, attending, peer, work)
                 )
+            if farewell is not None:
+                break
+            before = peer
     _tell(screen, farewell, work, peer)
 
 
