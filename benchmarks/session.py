@@ -200,7 +200,7 @@ def said(measured: Measured) -> list[str]:
 
     grown = measured.memory - measured.memory_before
     return [
-        f"{measured.joiners} joiners at once, each from an address of its own",
+        f"{measured.joiners} joiners at once, each connection from an address of its own",
         line("as many bare TLS handshakes", measured.bare),
         line("all trusted: code proven, pinned", measured.trusted),
         line("  half of them", measured.median),

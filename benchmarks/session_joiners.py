@@ -1,4 +1,4 @@
-"""The joiners of the session benchmark: a thread each, some in one process, each from an address of its own.
+"""The joiners of the session benchmark: a thread each, each connection from an address of its own.
 
 Started by `session.py`. Told over standard input what to do next, tells over standard output when it is
 ready, and at the end what became of each.
@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,18 @@ from mcloud.session.transport import ConnectionLost, dial
 from mcloud.state import State
 from mcloud.testing import FakeHost
 
-own = threading.local()
+MOST = 20
+"""Addresses for each joiner: it dials twice, and again where it was not heard."""
+sources = count()
+"""Numbers of the addresses that were not dialled from yet."""
 
 
 class Bound(asyncio.SelectorEventLoop):
-    """A loop whose connections come from the address of the machine whose thread made it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._from = getattr(own, "address", None)
+    """A loop whose connections come each connection from an address of its own."""
 
     async def create_connection(self, *args: Any, **more: Any) -> Any:
         """Connect from there."""
-        local = (self._from, 0) if self._from else None
-        return await super().create_connection(*args, local_addr=local, **more)
+        return await super().create_connection(*args, local_addr=(source(next(sources)), 0), **more)
 
 
 class Policy(asyncio.DefaultEventLoopPolicy):
@@ -60,7 +59,7 @@ class Machine:
         credentials = make_credentials(f"n{number}")
         node = node_of(number, credentials.fingerprint)
         loaded = plugins()
-        self.address, self.port, self.counted = source(number), port, counted
+        self.port, self.counted = port, counted
         self.trusted_after = 0.0
         self.joiner = Joiner(
             plugins=loaded, credentials=credentials, node=node, methods=("words",), versions=loaded.versions
@@ -69,7 +68,6 @@ class Machine:
 
     def attend(self) -> None:
         """Do what `mcloud join` does, to the initiator's farewell."""
-        own.address = self.address
         begun = time.monotonic()
         peer = self.meet()
         self.trusted_after = time.monotonic() - begun
@@ -118,7 +116,9 @@ def bare(port: int, number: int) -> None:
 
 def main() -> None:
     """Obey `session.py`."""
+    global sources  # noqa: PLW0603 - of this process, said once at its beginning
     order = json.loads(input())
+    sources = count(MOST * order["first"])
     asyncio.set_event_loop_policy(Policy())
     threading.stack_size(512 * 1024)
     counted: Counter[str] = Counter()

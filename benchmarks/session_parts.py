@@ -59,8 +59,8 @@ def node_of(number: int, fingerprint: str) -> Node:
 
 
 def source(number: int) -> str:
-    """Return the address of loopback from which a machine dials: each is a source of its own."""
-    return f"127.1.{number // 250}.{number % 250 + 1}"
+    """Return an address of loopback; each is a source of its own."""
+    return f"127.{1 + number // 62500}.{number // 250 % 250}.{number % 250 + 1}"
 
 
 def finish(context: ssl.SSLContext, sock: socket.socket, *, server: bool) -> None:
