@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Annotated
 
 import pytest
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from mcloud import Ask, Manifest, Offer, ServiceError, Settings, Step, hookimpl
 from mcloud.testing import FakeHost, OfferContract, PluginContract
@@ -212,6 +212,19 @@ def test_a_setting_that_cannot_be_typed_is_refused():
         "test_every_setting_can_be_typed",
     )
     assert "Flags" in said
+
+
+def test_a_setting_that_changes_on_its_way_through_the_file_is_refused():
+    class Growing(Settings):
+        greeting: Annotated[str, AfterValidator(lambda text: f"{text}!"), Ask("What to say")] = Field(
+            default="hello", description="Words"
+        )
+
+    said = _refusal(
+        _contract(_plugin(manifest=_manifest(settings=Growing)), settings={"greeting": "hi"}),
+        "test_answers_make_a_file_that_gives_the_same_plan",
+    )
+    assert "not the same by answers and by the file" in said
 
 
 def test_a_misspelt_argument_is_refused():

@@ -45,7 +45,7 @@ def to_the_plan(terminal):
     pick(terminal, "taken for local storage")
     say(terminal, r"internal network[^:]*\[10.10.0.0/24\]: ", "10.10.2.0/24")
     say(terminal, r"public network[^:]*\[10.10.2.0/24\]: ", "10.99.0.0/24")
-    terminal.expect("Not accepted: n1 has no address in 10.99.0.0/24")
+    terminal.expect("Not accepted: no address in 10.99.0.0/24 on n1")
     say(terminal, r"public network[^:]*\[10.10.2.0/24\]: ", "10.10.0.0/24")
     say(terminal, r"IPv4 gateway[^:]*\(empty: none\): ", "192.0.2.1")
     terminal.expect("needs the length of its network's prefix")

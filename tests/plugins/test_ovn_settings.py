@@ -192,3 +192,12 @@ def test_a_machine_that_serves_no_database_needs_no_server():
 def test_a_machine_that_could_not_be_looked_at_is_refused():
     blind = THREE[2].model_copy(update={"services": {}})
     assert found(nodes=(*THREE[:2], blind)) == ["n3: what there is of OVN could not be seen"]
+
+
+def test_addresses_of_machines_are_not_given_to_virtual_networks():
+    inside = {"ipv4_gateway": "10.10.2.1/24", "ipv4_range": "10.10.2.2-10.10.2.9"}
+    assert found(settings=inside) == [
+        "n1: the uplink's gateway 10.10.2.1 is an address of this machine",
+        "n2: ovn.ipv4_range holds 10.10.2.2, an address of this machine",
+        "n3: ovn.ipv4_range holds 10.10.2.3, an address of this machine",
+    ]

@@ -19,7 +19,7 @@ UNSAID = object()
 NONE = "none"
 """What is typed to take a default away."""
 
-NONE_HINT = f" (`{NONE}` for none)"
+NONE_HINT = f" (or {NONE})"
 """Behind a prompt whose default can be taken away."""
 
 

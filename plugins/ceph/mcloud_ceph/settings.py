@@ -81,7 +81,7 @@ def _reached_by_all(field: str, so_far: SoFar) -> str:
         if not any(own.ip in network for nic in node.survey.nics for own in nic.addresses)
     ]
     if without:
-        return f"{', '.join(without)} has no address in {network}"
+        return f"no address in {network} on {', '.join(without)}"
     return f"{network} has room for one machine only" if network.num_addresses == 1 else ""
 
 

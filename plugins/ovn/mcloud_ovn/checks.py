@@ -17,6 +17,8 @@ from mcloud_ovn.roles import (
 from mcloud_ovn.settings import OvnNode, OvnSettings
 from mcloud_ovn.uplink import PORT, range_ends
 
+TAKEN = "give addresses of the uplink network that nobody has"
+
 
 def check_all(
     nodes: Sequence[Node], settings: OvnSettings, node_settings: Mapping[str, OvnNode]
@@ -25,6 +27,7 @@ def check_all(
     yield from _safety(nodes)
     yield from _datapath(nodes)
     yield from _gateways(settings)
+    yield from _taken(nodes, settings)
     yield from _uplinks(nodes, settings, node_settings)
     yield from _one_network(nodes, node_settings)
     for node in nodes:
@@ -112,6 +115,18 @@ def _gateways(settings: OvnSettings) -> Iterator[Check]:
             yield _error(
                 f"ovn.{name} {one} is a network, not an address in it", "give the gateway's own address"
             )
+
+
+def _taken(nodes: Sequence[Node], settings: OvnSettings) -> Iterator[Check]:
+    """Find addresses of machines where virtual networks would have theirs."""
+    gateways = [gateway.ip for gateway in (settings.ipv4_gateway, settings.ipv6_gateway) if gateway]
+    first, last = range_ends(settings.ipv4_range) if settings.ipv4_range else (None, None)
+    for node in nodes:
+        for own in (address.ip for nic in node.survey.nics for address in nic.addresses):
+            if own in gateways:
+                yield _error(f"the uplink's gateway {own} is an address of this machine", TAKEN, node.name)
+            elif first and last and own.version == first.version and first <= own <= last:
+                yield _error(f"ovn.ipv4_range holds {own}, an address of this machine", TAKEN, node.name)
 
 
 def _uplinks(

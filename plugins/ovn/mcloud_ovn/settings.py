@@ -57,7 +57,7 @@ class OvnSettings(Settings):
     dns_servers: Annotated[
         tuple[IPvAnyAddress, ...],
         Ask(
-            "DNS servers that instances are told of, separated by commas",
+            "DNS servers of instances, separated by commas",
             when=uplink.has_gateway,
             topic=Topic.NETWORK,
             order=4,

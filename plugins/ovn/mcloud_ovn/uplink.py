@@ -151,7 +151,7 @@ def interface_missing(so_far: SoFar) -> str:
     """Say which machines have no interface, where each needs one."""
     without = [node.name for node in so_far.nodes if node.name not in so_far.by_machine("uplink_interface")]
     need = "virtual networks move to any machine when one is lost, so each needs one"
-    return f"{', '.join(without)} has no interface: {need}" if without else ""
+    return f"no interface on {', '.join(without)}: {need}" if without else ""
 
 
 def address_missing(so_far: SoFar) -> str:
