@@ -146,6 +146,11 @@ class Liar:
     """What he makes of his own Hello."""
 
     def receive(self, line: Connection) -> None:
+        """Play the whole exchange."""
+        line.send(self.take(line))
+
+    def take(self, line: Connection) -> bytes:
+        """Play it until the joiner's confirmation is there; return one's own, if somebody wants it."""
         theirs = line.receive(timeout=5)
         mine = self.change(hello("initiator", self.credentials))
         line.send(mine)
@@ -163,7 +168,7 @@ class Liar:
         seen.confirmed["A"] = line.receive(timeout=5)
         self.seen.append(seen)
         key = play.finish(share)
-        line.send(confirmation(key, "B", binding=binding, a=share, b=play.share))
+        return confirmation(key, "B", binding=binding, a=share, b=play.share)
 
 
 @contextmanager

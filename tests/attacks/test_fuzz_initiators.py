@@ -145,19 +145,19 @@ def test_in_place_of_the_opening(his, said: bytes):
 FRAMES = st.builds(frame, st.binary(max_size=120), st.integers(0, 255))
 
 
-@examples(30)
+@examples(15)
 @given(st.lists(st.lists(FRAMES, max_size=4).map(b"".join), min_size=1, max_size=3))
 def test_frames(his, said: list[bytes]):
     meet(his, frames=said)
 
 
-@examples(60)
+@examples(40)
 @given(hurt_json(hello("initiator", HIS, session="x")))
 def test_hellos(his, said: bytes):
     meet(his, frames=[frame(said[:4096])])
 
 
-@examples(60)
+@examples(40)
 @given(
     st.one_of(
         wounded(side("B", "no word of ours").share),

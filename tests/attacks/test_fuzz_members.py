@@ -153,7 +153,7 @@ def after(messages: dict[str, said.Message], ways: tuple[tuple[str, ...], ...]):
 # ---- to the initiator --------------------------------------------------------------------------------------
 
 
-@examples(400)
+@examples(250)
 @given(
     after(
         JOINERS,
@@ -195,7 +195,7 @@ def test_an_initiator_is_told(folder, messages, phase):
 # ---- to a joiner -------------------------------------------------------------------------------------------
 
 
-@examples(300)
+@examples(150)
 @given(
     after(
         INITIATORS,
