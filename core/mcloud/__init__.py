@@ -52,6 +52,7 @@ from mcloud.offers import (
 )
 from mcloud.prompting import Pick, Prompter, Row
 from mcloud.steps import Step, StepContext
+from mcloud.wiping import wipe_disk
 
 hookimpl = pluggy.HookimplMarker("mcloud")
 
@@ -109,4 +110,5 @@ __all__ = [
     "hookimpl",
     "shared_networks",
     "stable_path",
+    "wipe_disk",
 ]

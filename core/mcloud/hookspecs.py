@@ -14,7 +14,7 @@ All plan hooks get the same four keywords:
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 import pluggy
 from pydantic import SecretStr
@@ -126,4 +126,25 @@ def adapt(
     node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
 ) -> Iterable[Step]:
     """Bring this machine in line with the cloud as it is now. Stage `adapt`, every machine, new ones too."""
+    raise NotImplementedError
+
+
+# ---- end: this machine alone ------------------------------------------------------------------------------
+
+
+@hookspec
+def reset(
+    node: Node, settings: Any, node_settings: Mapping[str, Any] | None, disks: Literal["keep", "wipe"]
+) -> Iterable[Step]:
+    """End the service on this machine, from any state: it is ready to join then. By `mcloud reset`.
+
+    `settings` and `node_settings` are those of the last cloud, as far as anything of it is left: None
+    if not. No other machine and no service is there to be relied on: the steps stop units, by force if
+    they hang, and remove data, each call with a deadline. They may be killed and run again.
+
+    A probe reports what it finds (`ctx.report`, a line for each thing): it returns None if that has to
+    go, `()` if it stays. `destroys` says what is lost for good. What is not the service's stays, and is
+    reported; with `disks` "keep", so does what is on the service's disks. The order is that of a run
+    backwards: who wants something is ended before who offers it. A step that fails stops no other.
+    """
     raise NotImplementedError

@@ -143,6 +143,10 @@ class Plugins:
         """Return the steps that bring one machine in line."""
         return self._all("adapt", name, **asked)
 
+    def reset(self, name: str, **asked: Any) -> tuple[Step, ...]:
+        """Return the steps that end one plugin's service on this machine."""
+        return self._all("reset", name, **asked)
+
     # ---- the fence -----------------------------------------------------------------------------------
 
     def _one(self, hook: str, name: str, **given: Any) -> Any:

@@ -86,20 +86,6 @@ def test_the_owner_of_a_disk_is_read_from_bluestores_label(start, owner):
     assert disks.owner(disk(head=start), "/dev/sdb") == owner
 
 
-@pytest.mark.parametrize("size", [10**6, 10 * 2**30 + 512, 11 * 2**30, 2 * 2**40])
-def test_wiping_stays_on_the_disk_and_reaches_both_ends(size):
-    machine = disk(blockdev=str(size))
-    disks.wipe(machine, "/dev/sdb")
-    assert machine.calls[0] == ("wipefs", "--all", "--quiet", "/dev/sdb")
-    words = [dict(w.split("=", 1) for w in call if "=" in w) for call in machine.calls if call[0] == "dd"]
-    ranges = [(int(w["seek"]), int(w["seek"]) + int(w["count"])) for w in words]
-    assert all(w["of"] == "/dev/sdb" and "nocreat" in w["conv"] for w in words)
-    assert min(ranges)[0] == 0
-    assert max(end for _start, end in ranges) == size
-    labels = [gib * 2**30 for gib in (1, 10, 100, 1000) if size >= gib * 2**30 + 2**20]
-    assert all(any(start <= label < end for start, end in ranges) for label in labels)
-
-
 def cluster(**changes):
     status = {
         "health": {"status": "HEALTH_OK", "checks": {}},

@@ -172,6 +172,14 @@ class Debian:
 
     def systemctl(self, call):
         units = [word for word in call[1:] if word.endswith(".service")]
+        if call[1] == "list-units":
+            return "".join(f"{unit} loaded active running\n" for unit in sorted(self.units))
+        if "--property=Id,ActiveState,UnitFileState" in call:
+            states = {
+                unit: ("active", "enabled") if unit in self.units else ("inactive", "") for unit in units
+            }
+            shown = "Id={}\nActiveState={}\nUnitFileState={}\n"
+            return "\n".join(shown.format(unit, *state) for unit, state in states.items())
         if call[1] == "show":
             if "--property=Result" in call:
                 return "exit-code" if units[0] in self.broken else "success"
@@ -182,7 +190,7 @@ class Debian:
         for unit in units:
             if call[1] == "enable":
                 self.start(unit)
-            elif call[1] == "disable":
+            elif call[1] in {"disable", "stop"}:
                 self.stop(unit)
         return YES
 
@@ -257,6 +265,9 @@ class Debian:
     def head(self, call):
         return self.content[call[-1]]
 
+    def blkid(self, call):
+        return YES if self.content[call[-1]] else Result(2, "", "")
+
     def blockdev(self, _call):
         return str(20 * 2**30)
 
@@ -268,14 +279,14 @@ class Debian:
     def rm(self, call):
         for folder in (word for word in call[1:] if word.startswith("/")):
             for known in (self.files, self.links):
-                for path in [path for path in known if path.startswith(folder + "/")]:
+                for path in [path for path in known if f"{path}/".startswith(f"{folder}/")]:
                     del known[path]
         return YES
 
     def dd(self, _call):
         return YES
 
-    chown = chmod = rmdir = dd
+    chown = chmod = rmdir = umount = lsblk = cmp = dd
 
 
 def survey(*abilities):

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mcloud import NetworkUplink, Result, RunFailed, StoragePool, Survey, VirtualNetworks
+from mcloud import Disk, NetworkUplink, Result, RunFailed, StoragePool, Survey, VirtualNetworks
 from mcloud.testing import FakeFile, FakeHost, OfferContract, PluginContract
 from mcloud_lxd import plugin
 from mcloud_lxd.client import SOCKET
@@ -66,6 +66,7 @@ class Lxd:
         self.fleet.append(self)
         self.files |= {path: FakeFile() for path in ("/usr/bin/lxd", "/usr/bin/lxc")}
         self.files |= {"/dev/sda": FakeFile(kind="block"), SOCKET: FakeFile(kind="socket")}
+        self.files["/var/lib/lxd/database/local.db"] = FakeFile()
 
     def world(self):
         """Return all that an operator would see of a machine that is in no cluster, or of its part in one."""
@@ -247,16 +248,27 @@ class Lxd:
 
     # ---- commands ---------------------------------------------------------------------------------------
 
-    def command(self, call):
+    def command(self, call):  # noqa: C901, PLR0911, PLR0912 - one case per command
         match list(call):
             case ["systemctl", "show", *_]:
                 on = ["UnitFileState=enabled\nActiveState=active" for _ in UNITS]
                 return "\n\n".join(on if self.units >= set(UNITS) else ["ActiveState=inactive"])
             case ["systemctl", "enable", "--now", *units]:
                 self.units |= set(units)
-            case ["rm", "-rf", *paths] if "/var/lib/lxd/cluster.crt" in paths:
+            case ["rm", "-rf", *paths] if any(path.startswith("/var/lib/lxd/") for path in paths):
                 self.clustered, self.cluster, self.own, self.volumes = "", Cluster(), {}, set()
-                self.files.pop("/var/lib/lxd/cluster.crt")
+                self.files.pop("/var/lib/lxd/cluster.crt", None)
+            case [_, "-I", "-c", _, "/var/lib/lxd/database/local.db"]:
+                return json.dumps([list(self.own.items()), [[name] for name in self.cluster.members]])
+            case ["blkid", "-p", *options]:
+                label = "TYPE=btrfs\nLABEL=local\n" if self.disk == "btrfs" else ""
+                return Result(0 if self.disk else 2, label if options[:-1] else "", "")
+            case ["wipefs", "--no-act", "--json", _]:
+                return self.command(["wipefs", "--json"])
+            case ["blockdev", "--getsize64", _]:
+                return str(10**10)
+            case ["lsblk" | "dd" | "cmp" | "vgchange" | "zpool", *_]:
+                return ""
             case ["wipefs", "--json", *_]:
                 return json.dumps({"signatures": [{"type": self.disk}]}) if self.disk else ""
             case ["wipefs", "--all", *_]:
@@ -297,6 +309,9 @@ class LxdContract(PluginContract):
 class TestWithDisks(LxdContract):
     settings: ClassVar = {"local": "btrfs"}
     node_settings: ClassVar = {"disk": {"path": "/dev/sda", "wipe": True}}
+
+    def survey(self):
+        return Survey(disks=(Disk(device="/dev/sda", size=10**10),))
 
 
 class TestAlone(LxdContract):

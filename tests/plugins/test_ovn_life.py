@@ -12,6 +12,7 @@ from mcloud import NetworkUplink, Nic, Result, Survey, VirtualNetworks
 from mcloud.testing import FakeFile, FakeHost, OfferContract, PluginContract
 from mcloud_ovn import pki, plugin
 from mcloud_ovn.chassis import Chassis
+from mcloud_ovn.files import PACKAGED as PACKAGED_FILES
 
 PACKAGED = ("ovn-central", "ovn-northd", "ovn-ovsdb-server-nb", "ovn-ovsdb-server-sb")
 SWITCH = ("openvswitch-switch", "ovs-vswitchd", "ovn-host", "ovn-controller")
@@ -26,6 +27,7 @@ class Debian:
     registered: set[str]
     """Tunnel addresses of all controllers that are connected, on all machines."""
     units: set[str] = field(default_factory=lambda: {*PACKAGED, *SWITCH})
+    disabled: set[str] = field(default_factory=set)
     ids: dict[str, str] = field(default_factory=lambda: {"system-id": "id-1"})
     bridges: dict[str, list[str]] = field(default_factory=lambda: {"br-int": []})
     addresses: dict[str, list[str]] = field(default_factory=dict)
@@ -37,13 +39,25 @@ class Debian:
     def __post_init__(self):
         self.addresses |= {"eth0": [], "eth1": [], "eth2": ["10.10.2.1/24", "fd10::1/64"]}
         self.files |= {f"/usr/bin/{program}": FakeFile() for program in PROGRAMS}
+        self.files |= {path: FakeFile(content=text.encode()) for path, text in PACKAGED_FILES.items()}
+        self.files |= {f"/sys/class/net/{name}": FakeFile() for name in self.addresses}
         self.files["/proc/sys/net/ipv6/conf/eth1/disable_ipv6"] = FakeFile(content=b"0\n")
         self.start("ovn-ovsdb-server-nb", "ovn-ovsdb-server-sb")
 
     def world(self):
         """Return all that an operator would see."""
         files = {path: file.content for path, file in self.files.items() if not path.startswith("/proc")}
-        return copy.deepcopy((self.units, self.ids, self.bridges, self.addresses, self.ipv6_off, files))
+        return copy.deepcopy(
+            (
+                self.units,
+                self.disabled & set(PACKAGED),
+                self.ids,
+                self.bridges,
+                self.addresses,
+                self.ipv6_off,
+                files,
+            )
+        )
 
     def read(self, path):
         return self.files[path].content.decode() if path in self.files else ""
@@ -57,7 +71,9 @@ class Debian:
         if verb == "is-active":
             return "\n".join("active" if unit in self.units else "inactive" for unit in units)
         if verb == "is-enabled":
-            return "\n".join("enabled" for _ in units)
+            return "\n".join("disabled" if unit in self.disabled else "enabled" for unit in units)
+        if verb in {"enable", "disable"}:
+            self.disabled = self.disabled - set(units) if verb == "enable" else self.disabled | set(units)
         if verb in {"stop", "disable"}:
             self.units -= set(units) if verb == "stop" or "--now" in words else set()
             if "ovn-northd" not in self.units:
@@ -160,6 +176,9 @@ class Debian:
 
     def tee(self, _words):
         self.ipv6_off = False
+        return YES
+
+    def rmdir(self, _words):
         return YES
 
     def ovn_nbctl(self, words):

@@ -17,6 +17,7 @@ from mcloud.cli.join import join
 from mcloud.cli.lab import lab
 from mcloud.cli.plugins import plugins
 from mcloud.cli.preseed import plan, preseed
+from mcloud.cli.reset import reset
 from mcloud.cli.runs import runs
 from mcloud.cli.schema import schema
 from mcloud.cli.screen import Screen
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-for command in (init, join, preseed, plan, undo, runs, bundle, example, schema, code, plugins, lab):
+for command in (init, join, preseed, plan, undo, reset, runs, bundle, example, schema, code, plugins, lab):
     cli.add_command(command)
 
 

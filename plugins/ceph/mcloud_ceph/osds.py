@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from mcloud import DiskChoice, Host, JoinToken, Node, ServiceError, Step, StepContext
+from mcloud import DiskChoice, Host, JoinToken, Node, ServiceError, Step, StepContext, wipe_disk
 from mcloud_ceph import client, disks, tokens, units
 from mcloud_ceph.files import ADMIN_KEYRING, CONF, STATE, fsid_here, fsid_of, keyring
 from mcloud_ceph.layout import lasting_path, loss, osd_uuid, step_name
@@ -66,7 +66,7 @@ def _clear(node: Node, disk: DiskChoice, host: Host, *, uuid: str) -> None:
             hint="say `wipe: true` for this disk if what is on it may be destroyed, or name another disk",
         )
     if found or half_made:
-        disks.wipe(host, disk.path)
+        wipe_disk(host, disk.path)
 
 
 def _make_store(host: Host, ticket: tokens.OsdTicket, *, folder: str, path: str) -> None:
@@ -104,7 +104,7 @@ def _undo(disk: DiskChoice, ctx: StepContext) -> None:
     # Only what this OSD left: the disk may have another owner by now, or be gone.
     device = host.stat(disk.path)
     if device is not None and device.kind == "block" and disks.owner(host, disk.path) == uuid:
-        disks.wipe(host, disk.path)
+        wipe_disk(host, disk.path)
         host.run(["chown", "root:disk", disk.path])
     if number is not None:
         host.run(["rm", "--recursive", "--force", f"{OSDS}/ceph-{number}"])

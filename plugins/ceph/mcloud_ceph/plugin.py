@@ -17,6 +17,7 @@ from mcloud_ceph import (
     tokens,
 )
 from mcloud_ceph.layout import copies, disks_of, has_filesystem, runs_monitor
+from mcloud_ceph.reset import steps
 from mcloud_ceph.settings import CephNode, CephSettings
 
 Own = Mapping[str, CephNode]
@@ -94,3 +95,9 @@ def adapt(node: Node, nodes: Sequence[Node], settings: CephSettings) -> Iterator
     yield access.known_monitors(nodes, settings)
     if runs_monitor(node, nodes) and not node.founder:
         yield daemons.manager(node)
+
+
+@hookimpl
+def reset(node: Node, disks: str) -> Iterator[Step]:
+    """End Ceph on this machine."""
+    return steps(node, wipe=disks == "wipe")

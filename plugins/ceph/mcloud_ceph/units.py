@@ -41,6 +41,16 @@ def stop(host: Host, *units: str) -> None:
     host.run(["systemctl", "reset-failed", *units], check=False)
 
 
+def stop_at_once(host: Host, *units: str) -> None:
+    """End units for good by force: what they hold is given up, and nobody is there to be told."""
+    host.run(["systemctl", "disable", "--quiet", *units], check=False)
+    # With the stop under way nothing restarts them.
+    host.run(["systemctl", "stop", "--no-block", *units], check=False)
+    host.run(["systemctl", "kill", "--signal=KILL", *units], check=False)
+    host.run(["systemctl", "stop", *units], check=False, seconds=60)
+    host.run(["systemctl", "reset-failed", *units], check=False)
+
+
 def add_to(host: Host, unit: str, options: Mapping[str, str], *, until_boot: bool = False) -> None:
     """Put lines into the [Service] part of one unit, from its next `start` on (enabling reads them)."""
     text = "".join(f"{name}={value}\n" for name, value in options.items())

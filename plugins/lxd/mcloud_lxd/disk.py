@@ -43,16 +43,16 @@ def signatures(host: Host, path: str) -> Sequence[str]:
     return sorted({str(one["type"]) for one in found})
 
 
-def release(host: Host, driver: str, disk: DiskChoice | None) -> None:
-    """Take apart what LXD made for `local` on this machine. LXD is stopped and nothing mounted."""
-    path = disk.path if disk is not None else f"/var/lib/lxd/disks/{LOCAL}.img"
+def release(host: Host, driver: str, disk: DiskChoice | None, *, pool: str = LOCAL) -> None:
+    """Take apart what LXD made for a pool on this machine. LXD is stopped and nothing mounted."""
+    path = disk.path if disk is not None else f"/var/lib/lxd/disks/{pool}.img"
     found = host.stat(path)
     if found is None:
         return
     if driver == "lvm":
-        _release_lvm(host, path)
+        _release_lvm(host, path, pool)
     elif driver == "zfs":
-        _release_zfs(host, path)
+        _release_zfs(host, path, pool)
     if found.kind == "block":
         _wipe(host, path)
 
@@ -70,22 +70,30 @@ def _wipe(host: Host, path: str) -> None:
         time.sleep(PAUSE)
 
 
-def _release_lvm(host: Host, path: str) -> None:
-    """Remove the volume group `local`, if it is on this very disk or file."""
+def close(host: Host, driver: str, pool: str) -> None:
+    """Let go of a pool's disk, with all that is on it. LXD is stopped and nothing mounted."""
+    if driver == "lvm":
+        host.run(["vgchange", "--activate", "n", pool], check=False)
+    elif driver == "zfs":
+        host.run(["zpool", "export", "-f", pool], check=False)
+
+
+def _release_lvm(host: Host, path: str, pool: str) -> None:
+    """Remove the volume group of a pool, if it is on this very disk or file."""
     groups = host.run(["pvs", "--noheadings", "--options", "vg_name,pv_name"], check=False).stdout
     for line in groups.splitlines():
         group, _, volume = line.strip().partition(" ")
-        if group == LOCAL and _is_same(host, volume.strip(), path):
-            host.run(["vgremove", "--force", "--force", "--yes", LOCAL])
+        if group == pool and _is_same(host, volume.strip(), path):
+            host.run(["vgremove", "--force", "--force", "--yes", pool])
             host.run(["pvremove", "--force", "--force", "--yes", volume.strip()])
 
 
-def _release_zfs(host: Host, path: str) -> None:
-    """Destroy the zpool `local`, if it is on this very disk or file."""
-    shown = host.run(["zpool", "list", "-v", "-H", "-L", "-P", LOCAL], check=False)
+def _release_zfs(host: Host, path: str, pool: str) -> None:
+    """Destroy the zpool of a pool, if it is on this very disk or file."""
+    shown = host.run(["zpool", "list", "-v", "-H", "-L", "-P", pool], check=False)
     devices = [line.split()[0] for line in shown.stdout.splitlines() if line.strip().startswith("/")]
     if any(_is_same(host, name, path) for device in devices for name in (device, _whole(device))):
-        host.run(["zpool", "destroy", "-f", LOCAL])
+        host.run(["zpool", "destroy", "-f", pool])
 
 
 def _whole(device: str) -> str:

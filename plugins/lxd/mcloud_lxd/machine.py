@@ -52,9 +52,10 @@ def empty(host: Host, dismantle: Callable[[Host], None]) -> None:
     _end_processes(host)
     _unmount(host)
     dismantle(host)
+    # Before the files, which tell which bridges are LXD's.
+    _remove_bridges(host, bridges)
     names = host.list(FOLDER)
     host.run(["rm", "-rf", "--one-file-system", *(f"{FOLDER}/{name}" for name in names)], seconds=120)
-    _remove_bridges(host, bridges)
     host.run(["systemctl", "reset-failed", *UNITS, "lxd.service"], check=False)
     host.run(["systemctl", "start", *UNITS])
 
@@ -118,7 +119,11 @@ def _remove_bridges(host: Host, names: list[str]) -> None:
     with suppress(ServiceError):
         host.run(["nft", "delete", "table", "inet", "lxd"], check=False, seconds=10)
     with suppress(ServiceError):
-        switches = host.run(["ovs-vsctl", "--timeout=5", "list-br"], check=False, seconds=10).stdout.split()
-        for name in switches:
-            if name.startswith("lxdovn"):
-                host.run(["ovs-vsctl", "--timeout=5", "--if-exists", "del-br", name], check=False, seconds=10)
+        for name in switches(host):
+            host.run(["ovs-vsctl", "--timeout=5", "--if-exists", "del-br", name], check=False, seconds=10)
+
+
+def switches(host: Host) -> list[str]:
+    """Return the bridges in Open vSwitch that LXD made for its uplinks; ServiceError without it."""
+    listed = host.run(["ovs-vsctl", "--timeout=5", "list-br"], check=False, seconds=10).stdout
+    return [name for name in listed.split() if name.startswith("lxdovn")]

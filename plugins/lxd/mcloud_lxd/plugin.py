@@ -12,6 +12,7 @@ from mcloud_lxd.networks import networks_step
 from mcloud_lxd.profile import profile_step
 from mcloud_lxd.readiness import ready_step
 from mcloud_lxd.remote import remote_step
+from mcloud_lxd.reset import steps
 from mcloud_lxd.settings import LxdNode, LxdSettings
 
 NodeSettings = Mapping[str, LxdNode]
@@ -98,3 +99,9 @@ def adapt(
     """Put LXD's own volumes on this machine's part of `local`, when all members know each other."""
     if choose_local(nodes, settings, node_settings) is not None:
         yield volumes_step(node)
+
+
+@hookimpl
+def reset(node: Node, node_settings: NodeSettings | None, disks: str) -> Iterator[Step]:
+    """End LXD on this machine."""
+    return steps(node, (node_settings or {}).get(node.name), wipe=disks == "wipe")

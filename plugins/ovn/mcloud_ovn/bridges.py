@@ -98,7 +98,7 @@ def unit_file(port: Port) -> str:
         lines += [f"ExecStart=ip link set dev {port.bridge} up"]
         lines += [f"ExecStart=-ethtool --offload {port.bridge} tx off"]
         for address in port.addresses:
-            lines += [f"ExecStart=ip address replace {address} dev {port.bridge}{_no_dad(address)}"]
+            lines += [f"ExecStart=ip address replace {address} dev {port.bridge}{no_dad(address)}"]
             lines += [f"ExecStart=-ip address del {address} dev {port.interface}"]
     return "\n".join(
         [
@@ -150,7 +150,7 @@ def _connected(port: Port, host: Host) -> bool:
         return False
     if not port.addresses:
         return True
-    moved = _addresses(host, port.bridge) - _addresses(host, port.interface)
+    moved = addresses_of(host, port.bridge) - addresses_of(host, port.interface)
     return moved >= set(port.addresses)
 
 
@@ -173,7 +173,7 @@ def _disconnect_all(ports: Sequence[Port], ctx: StepContext) -> None:
 
 def _disconnect(port: Port, host: Host, bridges_before: Sequence[str]) -> None:
     for address in port.addresses:
-        back = ["ip", "address", "replace", address, "dev", port.interface, *_no_dad(address).split()]
+        back = ["ip", "address", "replace", address, "dev", port.interface, *no_dad(address).split()]
         host.run(back, seconds=10)
     # Without a bridge of ours, whoever used the uplink may have put it into one of their own.
     bridge = _bridge_of(host, port.interface)
@@ -189,7 +189,7 @@ def _ipv6_switch(port: Port) -> str:
     return f"/proc/sys/net/ipv6/conf/{port.interface}/disable_ipv6"
 
 
-def _no_dad(address: str) -> str:
+def no_dad(address: str) -> str:
     """Return the flag for an IPv6 address that nobody else can have: it was this machine's already."""
     return " nodad" if ":" in address else ""
 
@@ -209,6 +209,7 @@ def _is_up(host: Host, interface: str) -> bool:
     return "UP" in _link(host, interface).get("flags", ())
 
 
-def _addresses(host: Host, interface: str) -> set[str]:
+def addresses_of(host: Host, interface: str) -> set[str]:
+    """Return the addresses of an interface, with prefix."""
     found = _link(host, interface).get("addr_info", ())
     return {f"{one['local']}/{one['prefixlen']}" for one in found}

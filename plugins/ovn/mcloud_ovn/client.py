@@ -189,10 +189,15 @@ def active(host: Host, units: Sequence[str]) -> Sequence[str]:
     return _units_that(host, "is-active", "active", units)
 
 
+def enabled(host: Host, units: Sequence[str]) -> Sequence[str]:
+    """Return those of the units that are started at boot."""
+    return _units_that(host, "is-enabled", "enabled", units)
+
+
 def ensure_enabled(host: Host, *units: str) -> None:
     """Have units started at boot; costs next to nothing if they are."""
-    enabled = _units_that(host, "is-enabled", "enabled", units)
-    if missing := [unit for unit in units if unit not in enabled]:
+    there = enabled(host, units)
+    if missing := [unit for unit in units if unit not in there]:
         systemctl(host, "enable", *missing)
 
 

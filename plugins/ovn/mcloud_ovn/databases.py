@@ -60,7 +60,7 @@ def drop_ins(node: Node) -> Mapping[str, str]:
     waits = ["[Service]"]
     for database in DATABASES:
         listen = f"--remote=pssl:{database.port}:{bracketed(node.address)}"
-        texts[_drop_in(database.unit)] = (
+        texts[drop_in(database.unit)] = (
             "[Unit]\nWants=network-online.target\nAfter=network-online.target\n\n"
             "[Service]\nExecStart=\n"
             f"ExecStart=/usr/share/ovn/scripts/ovn-ctl run_{database.short}_ovsdb $OVN_CTL_OPTS -- {listen}\n"
@@ -68,7 +68,7 @@ def drop_ins(node: Node) -> Mapping[str, str]:
         waits += [
             f"ExecStartPre=-ovsdb-client --timeout=20 wait {database.socket} {database.schema} connected"
         ]
-    return {**texts, _drop_in(NORTHD): "\n".join([*waits, ""])}
+    return {**texts, drop_in(NORTHD): "\n".join([*waits, ""])}
 
 
 def serve(node: Node, *, peer: Node | None) -> Step:
@@ -108,7 +108,8 @@ def northd_command(host: Host) -> Sequence[str]:
     return (host.read(f"/proc/{shown.stdout.strip()}/cmdline") or "").split("\0")
 
 
-def _drop_in(unit: str) -> str:
+def drop_in(unit: str) -> str:
+    """Return the path of what we add to one of systemd's units."""
     return f"/etc/systemd/system/{unit}.d/mcloud.conf"
 
 
@@ -124,7 +125,7 @@ def _serve(node: Node, options: str, ctx: StepContext) -> None:
         systemctl(host, "stop", *UNITS)
         for database in DATABASES:
             if not is_clustered(host, database):
-                _remove_file(ctx, database)
+                remove_file(ctx.host, database)
         for path, text in drop_ins(node).items():
             host.write(path, text)
         host.write(CENTRAL_DEFAULTS, options)
@@ -161,9 +162,9 @@ def stop_databases(ctx: StepContext) -> None:
             ctx.wait(partial(_all_left, ctx, leaving), what="the others to let go", patience=LEAVING)
     systemctl(host, "stop", *UNITS)
     for database in DATABASES:
-        _remove_file(ctx, database)
+        remove_file(ctx.host, database)
     for unit in (NB.unit, SB.unit, NORTHD):
-        host.write(_drop_in(unit), None)
+        host.write(drop_in(unit), None)
     systemctl(host, "daemon-reload")
 
 
@@ -177,10 +178,11 @@ def _all_left(ctx: StepContext, databases: Sequence[Database]) -> bool | None:
     return True if all(state is None or state.status.startswith("left") for state in states) else None
 
 
-def _remove_file(ctx: StepContext, database: Database) -> None:
+def remove_file(host: Host, database: Database) -> None:
+    """Remove a database whose server does not run."""
     folder, _, name = database.file.rpartition("/")
-    ctx.host.write(database.file, None)
-    ctx.host.write(f"{folder}/.{name}.~lock~", None)
+    host.write(database.file, None)
+    host.write(f"{folder}/.{name}.~lock~", None)
 
 
 def _start_northd(parameters: str, ctx: StepContext) -> None:

@@ -17,9 +17,17 @@ machine's databases alone; without it Debian's unit stops them as well."""
 
 HOST_DEFAULTS = "/etc/default/ovn-host"
 
-_BANNER = "# Written by mcloud. What was here before comes back with `mcloud undo`.\n"
+BANNER = "# Written by mcloud. What was here before comes back with `mcloud undo`.\n"
+
+PACKAGED = {
+    path: "# This is a POSIX shell fragment                -*- sh -*-\n\n"
+    "# OVN_CTL_OPTS: Extra options to pass to ovs-ctl.  This is, for example,\n"
+    f"# a suitable place to specify --{daemon}-wrapper=valgrind.\n# OVN_CTL_OPTS=\n"
+    for path, daemon in ((CENTRAL_DEFAULTS, "ovn-northd"), (HOST_DEFAULTS, "ovn-controller"))
+}
+"""The same files as Debian's packages bring them, where nobody knows any more what was there."""
 
 
 def defaults(options: Sequence[str]) -> str:
     """Return a file for systemd's EnvironmentFile that gives `ovn-ctl` these options."""
-    return f'{_BANNER}OVN_CTL_OPTS="{" ".join(options)}"\n'
+    return f'{BANNER}OVN_CTL_OPTS="{" ".join(options)}"\n'

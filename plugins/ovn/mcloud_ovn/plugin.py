@@ -14,6 +14,7 @@ from mcloud_ovn import (
     inspection,
     roles,
 )
+from mcloud_ovn.reset import steps
 from mcloud_ovn.settings import OvnNode, OvnSettings
 
 Machines = Mapping[str, OvnNode]
@@ -93,3 +94,9 @@ def configure(nodes: Sequence[Node], settings: OvnSettings, node_settings: Machi
 def adapt(node: Node, nodes: Sequence[Node]) -> Iterator[Step]:
     """Tell this machine of all servers."""
     return adaptation.fit(node, nodes)
+
+
+@hookimpl
+def reset() -> Iterator[Step]:
+    """End OVN on this machine."""
+    return steps()

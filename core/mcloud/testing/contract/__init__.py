@@ -1,13 +1,13 @@
 """PluginContract: what every plugin must keep to; subclass it in a test file, and pytest does the rest."""
 
 from mcloud.testing.contract.describing import Describing
-from mcloud.testing.contract.misfortune import Misfortune
 from mcloud.testing.contract.planning import Planning
+from mcloud.testing.contract.resetting import Resetting
 from mcloud.testing.contract.running import Running
 from mcloud.testing.contract.trusting import Trusting
 
 __all__ = ["PluginContract"]
 
 
-class PluginContract(Describing, Planning, Running, Misfortune, Trusting):
+class PluginContract(Describing, Planning, Running, Resetting, Trusting):
     """Set `name` and `plugin`, and what of `Subject` is not as it is there."""

@@ -25,7 +25,7 @@ class Misfortune(Subject):
             with self._begun() as walk:
                 before = self._worlds(walk)
                 self._break(walk, point, power=True)
-                again = _repaired(walk)
+                again = repair(walk)
                 again.run()
                 self._undo(again)
                 assert self._worlds(walk) == before, f"undo after a power cut at use {point} left something"
@@ -36,7 +36,7 @@ class Misfortune(Subject):
             with self._begun() as walk:
                 before = self._worlds(walk)
                 self._break(walk, point, power=False)
-                self._undo(_repaired(walk))
+                self._undo(repair(walk))
                 assert self._worlds(walk) == before, f"undo after use {point} failed left something"
 
     def test_failures_tell_no_secret(self) -> None:
@@ -51,14 +51,14 @@ class Misfortune(Subject):
     def _points(self) -> Iterator[int]:
         """Yield which uses of the machine to try: all of them, or evenly some."""
         with self._begun() as walk:
-            counted = _watched(walk.hosts.values(), point=0, power=False)
+            counted = watched(walk.hosts.values(), point=0, power=False)
             with suppress(McloudError):  # told by another test
                 walk.run()
         yield from sorted({1 + counted[0] * number // _POINTS for number in range(_POINTS) if counted[0]})
 
     def _break(self, walk: Walk, point: int, *, power: bool) -> McloudError | None:
         """Run until the point-th use of a machine goes wrong; return what the run ended with."""
-        _watched(walk.hosts.values(), point=point, power=power)
+        watched(walk.hosts.values(), point=point, power=power)
         try:
             walk.run()
         except McloudError as failure:
@@ -66,7 +66,7 @@ class Misfortune(Subject):
         return None
 
 
-def _watched(hosts: Iterable[FakeHost], *, point: int, power: bool) -> list[int]:
+def watched(hosts: Iterable[FakeHost], *, point: int, power: bool) -> list[int]:
     """Count the uses of some machines from now on; let one of them fail."""
     counted, lock = [0], threading.Lock()
 
@@ -85,7 +85,7 @@ def _watched(hosts: Iterable[FakeHost], *, point: int, power: bool) -> list[int]
     return counted
 
 
-def _repaired(walk: Walk) -> Walk:
+def repair(walk: Walk) -> Walk:
     """Return the same run on the same machines, with their power back and nothing going wrong."""
     hosts = {name: replace(host, off=False, before=lambda _what: None) for name, host in walk.hosts.items()}
     return replace(walk, hosts=hosts)

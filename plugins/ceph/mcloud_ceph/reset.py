@@ -1,0 +1,201 @@
+"""Steps of `mcloud reset`: Ceph ends on this machine, whatever state it is in and whoever else is dead."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from mcloud import (
+    Host,
+    Node,
+    Offer,
+    Step,
+    StepContext,
+    StorageAccess,
+    StoragePool,
+)
+from mcloud_ceph import units
+from mcloud_ceph.files import ADMIN_KEYRING, CLIENT_KEYRING, CONF, STATE, fsid_of
+from mcloud_ceph.layout import POOL
+from mcloud_ceph.osds import OSDS
+from mcloud_ceph.reset_disks import probe_disks, wipe_all
+
+KINDS = ("mgr", "mds", "osd", "mon")
+
+_MAPPED = "/sys/bus/rbd/devices"
+"""Where the kernel lists images it has mapped, each with the name of its pool (sysfs-bus-rbd)."""
+
+_SYSTEMD = ("/etc/systemd/system", "/run/systemd/system")
+_MARK = "# Written by mcloud"
+
+
+def steps(node: Node, *, wipe: bool) -> Iterator[Step]:
+    """Yield all that ends Ceph here; its users (LXD's pools) are gone by then."""
+    yield Step(
+        name="mappings", run=_unmap, probe=_mappings, offers=(StoragePool, StorageAccess),
+    )  # fmt: skip
+    yield Step(name="daemons", run=_stop, probe=_daemons)
+    yield Step(
+        name="disks",
+        run=partial(wipe_all, node.survey.disks),
+        probe=partial(probe_disks, node.survey.disks, wipe=wipe),
+        destroys=("all that Ceph keeps on the disks named above",),
+    )
+    # Before the data, which tells whose ceph.conf is.
+    yield Step(name="access", run=_remove_access, probe=_access)
+    yield Step(
+        name="data",
+        run=_remove_data,
+        probe=_data,
+        destroys=("this machine's part of its Ceph cluster; with the last monitor, the whole of it",),
+    )
+
+
+# ---- what the kernel has mapped --------------------------------------------------------------------------
+
+
+def _images(host: Host) -> Sequence[str]:
+    """Return the numbers of mapped images of our pool."""
+    return [
+        number
+        for number in host.list(_MAPPED)
+        if (host.read(f"{_MAPPED}/{number}/pool") or "").strip() == POOL
+    ]
+
+
+def _mappings(ctx: StepContext) -> Sequence[Offer] | None:
+    images = _images(ctx.host)
+    for number in images:
+        name = (ctx.host.read(f"{_MAPPED}/{number}/name") or "").strip()
+        ctx.report(f"/dev/rbd{number}, image {name} of pool {POOL}")
+    return None if images else ()
+
+
+def _unmap(ctx: StepContext) -> None:
+    for number in _images(ctx.host):
+        # With force: the cluster that would have to answer may be gone.
+        ctx.host.run(["rbd", "device", "unmap", "--options", "force", f"/dev/rbd{number}"], seconds=60)
+
+
+# ---- daemons ---------------------------------------------------------------------------------------------
+
+
+def _units(host: Host) -> Sequence[str]:
+    """Return the units of daemons: those with data, those that start at boot, those with lines of ours."""
+    found = {f"ceph-{kind}@{name}.service" for kind in KINDS for name in _names(host, kind)}
+    for folder in _SYSTEMD:
+        inside = [host.list(f"{folder}/ceph-{kind}.target.wants") for kind in KINDS]
+        drop_ins = [name.removesuffix(".d") for name in host.list(folder) if name.endswith(".d")]
+        found |= {unit for units in (*inside, drop_ins) for unit in units if _is_daemon(unit)}
+    shown = host.run(["systemctl", "list-units", "--plain", "--no-legend", "ceph-*@*.service"], seconds=20)
+    found |= {line.split()[0] for line in shown.stdout.splitlines() if _is_daemon(line.split()[0])}
+    return sorted(found)
+
+
+def _is_daemon(unit: str) -> bool:
+    return re.fullmatch(rf"ceph-({'|'.join(KINDS)})@.+\.service", unit) is not None
+
+
+def _daemons(ctx: StepContext) -> Sequence[Offer] | None:
+    found = _live(ctx.host)
+    if found:
+        ctx.report(", ".join(unit.removesuffix(".service") for unit in found))
+    return None if found else ()
+
+
+def _live(host: Host) -> Sequence[str]:
+    """Return the units that run, come back at boot, or have lines of ours."""
+    found = _units(host)
+    if not found:
+        return ()
+    asked = ["systemctl", "show", "--property=Id,ActiveState,UnitFileState", *found]
+    live = []
+    for block in host.run(asked, seconds=20).stdout.strip().split("\n\n"):
+        fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        ended = {fields.get("ActiveState"), "inactive"} == {"inactive"} and fields.get(
+            "UnitFileState"
+        ) != "enabled"
+        if fields.get("Id") and not ended:
+            live.append(fields["Id"])
+    changed = [
+        unit for unit in found if any(units.is_changed(host, unit, until_boot=one) for one in (True, False))
+    ]
+    return sorted({*live, *changed})
+
+
+def _stop(ctx: StepContext) -> None:
+    found = _live(ctx.host)
+    if found:
+        units.stop_at_once(ctx.host, *found)
+        for unit in found:
+            for until_boot in (True, False):
+                units.take_from(ctx.host, unit, until_boot=until_boot)
+
+
+# ---- data, and access ------------------------------------------------------------------------------------
+
+
+def _names(host: Host, kind: str) -> Sequence[str]:
+    """Return the names of daemons of a kind that have data here."""
+    prefix = "ceph-"
+    return [name.removeprefix(prefix) for name in host.list(f"{STATE}/{kind}") if name.startswith(prefix)]
+
+
+def _folders(host: Host) -> Sequence[str]:
+    found = [f"{STATE}/{kind}/ceph-{name}" for kind in KINDS for name in _names(host, kind)]
+    half_made = [f"{STATE}/{name}" for name in host.list(STATE) if name.startswith("mcloud.")]
+    return [*found, *half_made]
+
+
+def _data(ctx: StepContext) -> Sequence[Offer] | None:
+    daemons = [f"{kind}.{name}" for kind in KINDS for name in _names(ctx.host, kind)]
+    if daemons:
+        ctx.report(f"the data of {', '.join(daemons)}")
+    elif _folders(ctx.host):
+        ctx.report("what a monitor was to be made of")
+    for name in ctx.host.list(STATE):
+        if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", name):
+            ctx.report(
+                f"cluster {name} of cephadm stays: `cephadm rm-cluster --fsid {name} --force` removes it"
+            )
+    return None if _folders(ctx.host) else ()
+
+
+def _remove_data(ctx: StepContext) -> None:
+    host = ctx.host
+    for folder in _folders(host):
+        if folder.startswith(f"{OSDS}/"):
+            _give_back(host, folder)
+        host.run(["rm", "--recursive", "--force", "--one-file-system", folder])
+
+
+def _give_back(host: Host, folder: str) -> None:
+    """Give the disk of an OSD, whatever is on it, back to root; unmount the tmpfs that the folder may be."""
+    host.run(["umount", folder], check=False, seconds=20)
+    for name in ("block", "block.db", "block.wal"):
+        found = host.stat(f"{folder}/{name}")
+        if found is not None and found.kind == "block":
+            host.run(["chown", "root:disk", f"{folder}/{name}"])
+
+
+def _ours(host: Host) -> Sequence[str]:
+    """Return the files that give access to the cluster this machine had its part in."""
+    there = [path for path in (ADMIN_KEYRING, CLIENT_KEYRING) if host.stat(path) is not None]
+    text = host.read(CONF)
+    part = any(_names(host, kind) for kind in KINDS)
+    return [*there, *([CONF] if text is not None and (text.startswith(_MARK) or part or there) else [])]
+
+
+def _access(ctx: StepContext) -> Sequence[Offer] | None:
+    found = _ours(ctx.host)
+    if found:
+        ctx.report(", ".join(found))
+    elif ctx.host.stat(CONF) is not None:
+        whose = fsid_of(ctx.host.read(CONF)) or "an unknown cluster"
+        ctx.report(f"{CONF} stays: it is of {whose}, of which nothing else is here; joining wants it gone")
+    return None if found else ()
+
+
+def _remove_access(ctx: StepContext) -> None:
+    # ceph.conf last: with the keyrings gone it still tells a second run that they were ours.
+    for path in sorted(_ours(ctx.host), key=lambda path: path == CONF):
+        ctx.host.write(path, None)
