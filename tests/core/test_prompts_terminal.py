@@ -4,6 +4,7 @@ import re
 import signal
 import sys
 import textwrap
+import time
 
 import pytest
 from terminals import Terminal
@@ -217,6 +218,35 @@ def test_a_signal_while_it_is_open_ends_in_order(number):
     assert terminal.end() == 128 + number
     assert not any("[ ]" in line or "Traceback" in line for line in terminal.lines)
     assert terminal.cursor_shown
+
+
+@pytest.mark.parametrize("minded", [False, True])
+def test_a_terminal_that_is_closed_ends_it(minded, tmp_path):
+    said = tmp_path / "said"
+    terminal = opened(
+        f"""
+        import pathlib, signal
+        said = pathlib.Path(sys.argv[1])
+        try:
+            if {minded}:
+                with stoppable(screen):
+                    pick()
+            else:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+                pick()
+        except BaseException as error:
+            name, status = type(error).__name__, getattr(error, "exit_code", "")
+            said.with_suffix(".new").write_text(f"{{name}} {{status}}".strip())
+            said.with_suffix(".new").rename(said)
+        """,
+        str(said),
+    )
+    terminal.close()
+    deadline = time.monotonic() + 10
+    while not said.exists():
+        assert time.monotonic() < deadline, "it did not end"
+        time.sleep(0.02)
+    assert said.read_text() == ("Stopped 129" if minded else "Abort")
 
 
 def test_the_end_of_the_input_is_abort_and_what_rows_raise_comes_through():

@@ -94,6 +94,10 @@ class Terminal:
         """Type Ctrl-C."""
         self._child.sendintr()
 
+    def close(self) -> None:
+        """Close the window: the program's terminal is gone."""
+        self._child.close()
+
     def kill(self, number: int) -> None:
         """Send a signal."""
         self._child.kill(number)

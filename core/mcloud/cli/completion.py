@@ -10,7 +10,7 @@ from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from mcloud.cli.output import Output
-from mcloud.cli.picker import interrupted, terminal
+from mcloud.cli.terminal import minding_signals, terminal
 
 
 class _Offered(Completer):
@@ -44,5 +44,6 @@ def ask_completed(question: str, choices: Sequence[str], output: Output) -> str:
         output=terminal(output),
     )
     session.app.before_render += lambda app: output.catch_up(app.renderer.erase)
-    with output.beside(session.app.invalidate), interrupted():
-        return session.prompt(question, set_exception_handler=False, handle_sigint=False).strip()
+    with minding_signals(session.app) as begun, output.beside(session.app.invalidate):
+        said = session.prompt(question, pre_run=begun, set_exception_handler=False, handle_sigint=False)
+    return said.strip()

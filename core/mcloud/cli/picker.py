@@ -1,26 +1,20 @@
 """Picking with the keyboard: the table is drawn below what is said meanwhile, and gone after."""
 
-import os
-import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-import click
 from prompt_toolkit.application import Application
-from prompt_toolkit.data_structures import Size
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import FormattedTextControl, Layout, Window
 from prompt_toolkit.output import ColorDepth
-from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Attrs, Style
 
 from mcloud.cli.output import Output
 from mcloud.cli.picking import Picking
 from mcloud.cli.picktable import table_lines
+from mcloud.cli.terminal import minding_signals, terminal
 from mcloud.prompting import Pick
 
 REREAD = 0.25
@@ -43,32 +37,9 @@ def pick_live(pick: Pick, output: Output) -> tuple[Taken, list[str]]:
     `rows` and `check` raise ends it, too.
     """
     picker = _Picker(pick, output)
-    with interrupted(), output.beside(picker.wake):
-        taken = picker.run()
+    with minding_signals(picker.app) as begun, output.beside(picker.app.invalidate):
+        taken = picker.run(begun)
     return taken, [picker.state.title(key) for key in taken]
-
-
-def terminal(output: Output) -> Vt100_Output:
-    """Return the terminal for prompt_toolkit; it is never asked where the cursor is: not all answer."""
-
-    def size() -> Size:
-        columns, rows = output.size
-        return Size(rows=rows, columns=columns)
-
-    return Vt100_Output(sys.stdout, size, term=os.environ.get("TERM"), enable_cpr=False)
-
-
-@contextmanager
-def interrupted() -> Iterator[None]:
-    """Make the signal it would be elsewhere of a Ctrl-C that came as a key, once all else is put back."""
-    try:
-        yield
-    except EOFError:
-        raise click.Abort from None
-    except KeyboardInterrupt as pressed:
-        if type(pressed) is KeyboardInterrupt:  # others were raised by who minds signals
-            signal.raise_signal(signal.SIGINT)
-        raise
 
 
 class _Picker:
@@ -78,7 +49,7 @@ class _Picker:
         self._lost: dict[str, str] = {}
         self._news: dict[str, str] = {}
         control = FormattedTextControl(self._text, focusable=True, show_cursor=True)
-        self._app: Application[Taken] = Application(
+        self.app: Application[Taken] = Application(
             layout=Layout(Window(control, wrap_lines=False, always_hide_cursor=False)),
             key_bindings=self._keys(),
             style=Style.from_dict({}),
@@ -87,18 +58,14 @@ class _Picker:
             before_render=lambda _app: self._before_render(),
             output=terminal(output),
         )
-        self._app.ttimeoutlen = ESCAPE
+        self.app.ttimeoutlen = ESCAPE
 
-    def run(self) -> Taken:
+    def run(self, begun: Callable[[], None]) -> Taken:
         over = threading.Event()
         watching = threading.Thread(target=self._watch, args=(over,), name="rows", daemon=True)
         watching.start()
         try:
-            return self._app.run(set_exception_handler=False, handle_sigint=False)
-        except BaseException:
-            # A signal may have come before the library minds what it has drawn.
-            self._app.renderer.erase()
-            raise
+            return self.app.run(pre_run=begun, set_exception_handler=False, handle_sigint=False)
         finally:
             over.set()
             watching.join()
@@ -111,15 +78,11 @@ class _Picker:
             except Exception:  # noqa: BLE001 - raised again when it is drawn, and there it ends the picking
                 same = False
             if not same:
-                self._app.invalidate()
-
-    def wake(self) -> None:
-        """Have what waits printed above the table, from any thread."""
-        self._app.invalidate()
+                self.app.invalidate()
 
     def _before_render(self) -> None:
         """Print what waits, and look at the rows anew."""
-        self._output.catch_up(self._app.renderer.erase)
+        self._output.catch_up(self.app.renderer.erase)
         self._guarded(self._reread)
 
     def _reread(self) -> None:
@@ -134,8 +97,8 @@ class _Picker:
         try:
             act()
         except Exception as error:  # noqa: BLE001 - raised again, where picking began
-            if not self._app.is_done:
-                self._app.exit(exception=error)
+            if not self.app.is_done:
+                self.app.exit(exception=error)
 
     def _text(self) -> StyleAndTextTuples:
         width, height = self._output.size
