@@ -7,6 +7,7 @@ from importlib.metadata import version as version_of
 from mcloud.model import Node, ServiceState, printable
 from mcloud.plugins import Plugins
 from mcloud.session.protocol import Introduction, Refusal
+from mcloud.session.refusing import same_certificate, same_name
 
 ITSELF = "mcloud"
 """Name under which a joiner tells mcloud's own version, beside those of its plugins."""
@@ -22,6 +23,10 @@ def unfit(said: Introduction, *, me: Node, services: Sequence[str], plugins: Plu
 
     `me` is the initiator: the others must have what it has, in a version that fits its own.
     """
+    if said.node.fingerprint == me.fingerprint:
+        return same_certificate(me, said.node)
+    if said.node.name == me.name:
+        return same_name(me, said.node)
     problems = tuple(_misfits(said, me, services, plugins))
     if not problems:
         return None
@@ -65,10 +70,8 @@ def _what(name: str) -> str:
 
 
 def _wanted(version: str, parts: int | None) -> str:
-    if not version:
+    if not version or parts is None:
         return "it installed"
-    if parts is None:
-        return "any version"
     kept = ".".join(leading(version, parts))
     return kept if kept == version else f"{kept}.x"
 

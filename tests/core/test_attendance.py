@@ -19,7 +19,7 @@ def _node(name="n2", *, disks=(), memory=8 * 10**9, **versions):
     }
     found = [{"device": f"/dev/sd{number}", **disk} for number, disk in enumerate(disks)]
     survey = Survey.model_validate({"disks": found, "memory": memory})
-    return Node(name=name, addresses=("10.0.0.2",), survey=survey, services=services)
+    return Node(name=name, addresses=("10.0.0.2",), fingerprint=f"{name}'s", survey=survey, services=services)
 
 
 # ---- what it brings ------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def test_what_fits_or_cannot_be_told_is_let_pass(mine, theirs, parts):
         ("5.0.2", None, 2, "lxd: wanted 5.0.x, as on n1; found nothing installed"),
         ("5.0.2", ..., 2, "lxd: wanted 5.0.x, as on n1; found nothing installed"),
         ("", None, 2, "lxd: wanted it installed, as on n1; found nothing installed"),
-        ("5.0.2", None, None, "lxd: wanted any version, as on n1; found nothing installed"),
+        ("5.0.2", None, None, "lxd: wanted it installed, as on n1; found nothing installed"),
     ],
 )
 def test_what_does_not_fit_is_named_with_wanted_and_found(mine, theirs, parts, problem):

@@ -9,8 +9,8 @@ from mcloud.inputs import Inputs
 from mcloud.model import Node
 from mcloud.session.certificates import fingerprint, make_credentials
 from mcloud.session.due import PHASES, due
-from mcloud.session.lobby import Lobby, hello_name
-from mcloud.session.protocol import Farewell, Go, Hello, Introduction, Outlook, Proposal, Refusal, decode
+from mcloud.session.lobby import Lobby
+from mcloud.session.protocol import Farewell, Go, Introduction, Outlook, Proposal, Refusal, decode
 from mcloud.session.transport import ConnectionLost
 
 
@@ -149,16 +149,6 @@ def test_goodbyes_are_waited_for(lobby, certificates):
     lobby.wait_for_goodbyes(("n3",), 0.05)  # it may still come, but not for ever
     away.standing = "failed"
     lobby.wait_for_goodbyes(("n3",), 5)
-
-
-def test_nobody_joins_under_the_initiators_name(certificates):
-    hello = Hello(
-        version=1, role="joiner", methods=("words",), nonce="0" * 32, name="n1", address="10.0.0.2",
-        certificate=certificates[0],
-    )  # fmt: skip
-    assert hello_name(hello, own="n0") == "n1"
-    with pytest.raises(ProtocolError, match="like this one"):
-        hello_name(hello, own="n1")
 
 
 # ---- what is due ---------------------------------------------------------------------------------------

@@ -617,7 +617,6 @@ def _answered(ends, message):
         ({"version": 2}, "speaks version 2"),
         ({"role": "initiator"}, "no joiner"),
         ({"methods": ("another",)}, "no joiner"),
-        ({"name": "n1"}, "like this one"),
         ({"certificate": "no certificate"}, "certificate"),
     ],
 )

@@ -286,7 +286,7 @@ def test_a_copy_of_a_machine_is_refused_and_the_machine_stays(room_of, name, add
     with room_of() as room:
         first = room.newcomer("n2", "10.0.0.2").come()
         error = room.newcomer(name, address, own="n2").refusal()
-        assert "two machines have the same certificate: n2 (10.0.0.2), which is here" in str(error)
+        assert "two machines have the same certificate: n2 (10.0.0.2), which was here first" in str(error)
         assert "disk copied" in str(error)
         assert room.said("two machines have the same certificate")
         assert room.row(first).cells[0] == "n2"
@@ -294,11 +294,16 @@ def test_a_copy_of_a_machine_is_refused_and_the_machine_stays(room_of, name, add
         assert first.hear(Refusal), "it is still connected"
 
 
-def test_a_copy_of_the_initiator_is_refused(room_of):
+def test_a_copy_of_the_initiator_is_refused_and_so_is_its_name(room_of):
     with room_of() as room:
-        with pytest.raises(ConnectionLost, match="the initiator's own certificate"):
-            room.newcomer("n2", own="n1").trust()
-        assert room.said("own certificate; was a disk copied")
+        copy = room.newcomer("n2", "10.0.0.2", own="n1")
+        assert "the same certificate: n1 (10.0.0.1), which was here first" in str(copy.refusal())
+        assert "n1 (10.0.0.1)" in room.row(copy).closed
+        other = room.newcomer("n1", "10.0.0.2", own="other n1")
+        assert "two machines are called n1: one at 10.0.0.1" in str(other.refusal())
+        told = [notice for notice in room.operator.notices if "was refused" in notice]
+        assert len(told) == 2
+        assert not room.said("is away")
 
 
 @pytest.mark.parametrize(

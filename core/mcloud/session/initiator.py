@@ -19,7 +19,7 @@ from mcloud.session.due import NOT_PICKED, RUNNING, Phase, due, timely
 from mcloud.session.guesses import GuessBook
 from mcloud.session.limits import source_of
 from mcloud.session.listener import Listener
-from mcloud.session.lobby import Guest, Lobby, hello_name
+from mcloud.session.lobby import Guest, Lobby
 from mcloud.session.protocol import (
     GOODBYE,
     VERSION,
@@ -81,8 +81,7 @@ class Initiator:
         """Hear the joiner's Hello and answer it; return both as the bytes they were, and theirs."""
         theirs = connection.receive(timeout=10)
         hello = decode(theirs, Hello)
-        refuse_hello(hello, source=connection.peer_address, method=self.method, own=self.credentials)
-        hello_name(hello, own=self.name)
+        refuse_hello(hello, source=connection.peer_address, method=self.method)
         mine = encode(
             Hello(
                 version=VERSION,
@@ -244,7 +243,8 @@ class Initiator:
         send_away(connection, reason)
 
     def _gone(self, guest: Guest, connection: Connection, reason: str) -> None:
-        if guest.leave(connection, reason) and not (guest.standing == "parted" and self.farewell):
+        expected = guest.standing == "refused" or (guest.standing == "parted" and self.farewell is not None)
+        if guest.leave(connection, reason) and not expected:
             what = "left" if guest.standing == "parted" else "is away"
             self.listener.noticed(guest, f"{what}: {reason}" if reason else what)
         self.lobby.note()

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from mcloud.errors import ProtocolError
 from mcloud.plan import Stage
 from mcloud.session.certificates import fingerprint
-from mcloud.session.protocol import Hello, Introduction, Message, Outlook, Refusal, encode
+from mcloud.session.protocol import Introduction, Message, Outlook, Refusal, encode
 from mcloud.session.transport import Connection, ConnectionLost
 
 Standing = Literal["here", "away", "trusted", "parted", "failed", "refused"]
@@ -180,13 +180,3 @@ class Lobby:
         """Wake those who wait for a change."""
         with self.changed:
             self.changed.notify_all()
-
-
-def hello_name(hello: Hello, *, own: str) -> str:
-    """Return a joiner's name. Raises ProtocolError if it is the initiator's own."""
-    if hello.name == own:
-        raise ProtocolError(
-            f"a machine that calls itself {own}, like this one, wants to join",
-            hint="give it a host name of its own",
-        )
-    return hello.name

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mcloud.errors import ProtocolError
-from mcloud.session.certificates import Credentials, vetted
+from mcloud.model import Node
+from mcloud.session.certificates import vetted
 from mcloud.session.due import NOT_PICKED
 from mcloud.session.lobby import Guest, Lobby
 from mcloud.session.protocol import (
@@ -22,16 +23,12 @@ from mcloud.session.transport import Connection, ConnectionLost
 _GOODBYE_PATIENCE = 5.0
 
 
-def refuse_hello(hello: Hello, *, source: str, method: str, own: Credentials) -> None:
-    """Raise ProtocolError for who cannot join; `own` are the initiator's."""
+def refuse_hello(hello: Hello, *, source: str, method: str) -> None:
+    """Raise ProtocolError for who cannot join whatever code it knows."""
     refuse_other_version(hello, whose=source)
     if hello.role != "joiner" or method not in hello.methods:
         raise ProtocolError(f"{source} is no joiner that can use the trust method {method}")
-    if vetted(hello.certificate) == own.fingerprint:
-        raise ProtocolError(
-            f"{hello.name} ({source}) has the initiator's own certificate; was a disk copied after mcloud "
-            "had run on it? Remove /var/lib/mcloud there"
-        )
+    vetted(hello.certificate)
 
 
 def let_in(
@@ -68,13 +65,7 @@ def twin(guest: Guest, said: Introduction) -> Refusal | None:
     first, second = guest.introduction.node, said.node
     if (first.name, first.address) == (second.name, second.address):
         return None  # the same machine, back before its old connection was missed
-    return Refusal(
-        reason=(
-            f"two machines have the same certificate: {first.name} ({first.address}), which is here, and "
-            f"{second.name} ({second.address}); was a disk copied after mcloud had run on it?"
-        ),
-        hint="on one of them, remove /var/lib/mcloud and give it a host name of its own",
-    )
+    return same_certificate(first, second)
 
 
 def namesake(lobby: Lobby, guest: Guest, said: Introduction) -> Refusal | None:
@@ -82,10 +73,26 @@ def namesake(lobby: Lobby, guest: Guest, said: Introduction) -> Refusal | None:
     other = lobby.named(guest.name)
     if other is None or other is guest or other.standing != "here" or other.introduction is None:
         return None
+    return same_name(other.introduction.node, said.node)
+
+
+def same_certificate(first: Node, second: Node) -> Refusal:
+    """Return what a machine is told that shows the certificate of another one."""
     return Refusal(
         reason=(
-            f"two machines are called {guest.name}: one at {other.introduction.node.address}, which came "
-            f"first, and this one at {said.node.address}"
+            f"two machines have the same certificate: {first.name} ({first.address}), which was here first, "
+            f"and {second.name} ({second.address}); was a disk copied after mcloud had run on it?"
+        ),
+        hint="on one of them, remove /var/lib/mcloud and give it a host name of its own",
+    )
+
+
+def same_name(first: Node, second: Node) -> Refusal:
+    """Return what a machine is told that has the name of another one."""
+    return Refusal(
+        reason=(
+            f"two machines are called {first.name}: one at {first.address}, which was here first, and this "
+            f"one at {second.address}"
         ),
         hint="give one of them another host name, then type the same command there again",
     )
