@@ -54,7 +54,7 @@ def tree_of(
     manifests = plugins.manifests
     meet: dict[str, Any] = {"code": code.get_secret_value()} if len(nodes) > 1 else {}
     usual = Meet()
-    if order.port != usual.port:
+    if order.port not in {0, usual.port}:  # 0: any that was free then
         meet["port"] = order.port
     if order.patience != usual.patience.total_seconds():
         meet["patience"] = order.patience

@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import SecretStr
 
 from mcloud.cloud import plan_for
+from mcloud.completing import Complete, as_ordered
 from mcloud.context import Surroundings
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
@@ -71,13 +72,15 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
         survey: Callable[[str], Survey] | None = None,
         on_happening: Callable[[str, Happening], None] | None = None,
         roster: Sequence[str] = (),
+        complete: Complete = as_ordered,
         **ordered: Any,
     ) -> None:
         """Make the machines.
 
         `plugins` by name, or a function of the machine's name; `host` and `survey` are functions of
         the name, too. `on_happening(machine, what)` is told of everything, by the machine that saw
-        it. `roster` names those that the initiator's file knows; empty: all. What else is given goes
+        it. `roster` names those that the initiator's file knows; empty: all. `complete` asks, as
+        `mcloud init` does. What else is given goes
         into the `Order`: services, settings, node_settings, secrets, others, patience, ...
         """
         self._plugins = plugins if callable(plugins) else lambda _name: plugins
@@ -85,6 +88,7 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
         self._on_happening = on_happening or (lambda _machine, _what: None)
         self._ordered = ordered
         self._roster = roster
+        self._complete = complete
         self._cuts: set[str] = set()
         self._powers: dict[str, Power] = {}
         self.machines: dict[str, Machine] = {}
@@ -191,7 +195,8 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
         self._powers[machine.name] = power
         self._wire_up()
         order = self._order(here.plugins)
-        life = Life(machine, here, power, order, self._survey(machine.name), self._on_happening)
+        survey = self._survey(machine.name)
+        life = Life(machine, here, power, order, survey, self._on_happening, self._complete)
         failures.pop(machine.name, None)
         try:
             results[machine.name] = life.run()

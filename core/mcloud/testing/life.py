@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from mcloud import hookimpl
 from mcloud.attending import Attending, completed, ended, resumed
 from mcloud.choosing import Choosing
+from mcloud.completing import Complete, as_ordered
 from mcloud.errors import SettingsError
 from mcloud.forming import Forming
 from mcloud.here import Here
@@ -45,6 +46,7 @@ class Life:
     order: Order
     survey: Survey
     on_happening: Callable[[str, Happening], None]
+    complete: Complete = as_ordered
 
     def run(self) -> Mapping[str, Any]:
         """Do what the command does on this machine; return the record of the cloud."""
@@ -68,6 +70,7 @@ class Life:
             operator=self.machine.person,
             watch=self._happened,
             select=expected(sorted(others)),
+            complete=self.complete,
             journal=Journal.open(state.journal_path(entry.id), here.known) if entry else None,
             listen="127.0.0.1",
         )
