@@ -91,7 +91,7 @@ def same_name(first: Node, second: Node) -> Refusal:
     """Return what a machine is told that has the name of another one."""
     return Refusal(
         reason=(
-            f"two machines are called {first.name}: one at {first.address}, which was here first, and this "
+            f"two machines are called {first.name}: one at {first.address}, which was here first, and "
             f"one at {second.address}"
         ),
         hint="give one of them another host name, then type the same command there again",
