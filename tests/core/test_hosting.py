@@ -12,11 +12,12 @@ from mcloud.context import Surroundings
 from mcloud.hosting import Hosting
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
+from mcloud.model import Node
 from mcloud.plugins import Plugins
 from mcloud.record import record_step, unknown_yet
 from mcloud.run import Execution
 from mcloud.secrets import Secrets
-from mcloud.session.protocol import Failed, Joined, Outlook
+from mcloud.session.protocol import Failed, Introduction, Joined, Outlook
 from mcloud.state import State
 from mcloud.testing import FakeHost, memory_folder
 from mcloud.watch import Happening
@@ -122,10 +123,24 @@ def test_tokens_are_made_in_turn(host_of):
     end = _in_a_thread(made.execution, "enter")
     made.hosting.ready(_guest("n2"), "service", b"")
     made.hosting.ready(_guest("n3"), "service", b"")
-    made.hosting.settled(_guest("n2"), Joined(stage="enter"))
-    made.hosting.settled(_guest("n3"), Joined(stage="enter"))
+    while not made.session.given:
+        time.sleep(0.01)
+    assert made.session.given == [("n2", "service", "for n2")]
+    for name in ("n2", "n3"):
+        made.hosting.settled(_guest(name), Joined(stage="enter"))
     assert end() is None
-    assert made.session.given[0] == ("n2", "service", "for n2")
+
+
+def test_what_a_joiner_brings_or_why_it_is_refused_is_told(host_of):
+    made = host_of()
+    node = Node(name="n2", addresses=("10.0.0.2",))
+    said = Introduction(node=node, versions={})
+    made.hosting.came(_guest("n2", standing="here", introduction=said))
+    made.hosting.came(_guest("n3", standing="refused", introduction=said))
+    assert made.notices == [
+        "n2 (10.0.0.2) is here: no service; no free disk; 0 MB",
+        "n3 (10.0.0.2) was refused: the disk burns",
+    ]
 
 
 def test_who_joins_without_asking_needs_no_token(host_of):
