@@ -87,6 +87,12 @@ def test_a_missing_service_is_asked_about_once(here):
     assert services_asked(here, Defaults(), ()) == ("one",)
 
 
+def test_where_no_service_is_installed_there_is_no_cloud():
+    bare = Here(plugins=Plugins.of(two=Service(installed=False)), host=FakeHost(name="n1"), known=Secrets())
+    with pytest.raises(SettingsError, match="no service is installed here, of two"):
+        services_asked(bare, Scripted(), ())
+
+
 def test_others_join_unless_somebody_says_no():
     assert joiners_wanted(Scripted([""]))
     assert not joiners_wanted(Scripted({OTHERS: "no"}))

@@ -59,6 +59,11 @@ def services_asked(here: Here, prompter: Prompter, wanted: Sequence[str]) -> tup
     found = {name: here.plugins.inspect(name, host=here.host) for name in here.plugins.services}
     chosen = tuple(name for name, state in found.items() if state is not None and state.installed)
     lacking = [name for name, state in found.items() if state is not None and not state.installed]
+    if not chosen:
+        raise SettingsError(
+            f"no service is installed here, of {', '.join(found) or 'none that mcloud knows'}",
+            hint="name those that are wanted by --service and add --install",
+        )
     if lacking and not prompter.agree(
         f"Not installed here: {', '.join(lacking)}. Go on without?",
         default=True,
