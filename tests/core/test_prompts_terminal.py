@@ -75,6 +75,19 @@ def test_typing_filters_and_all_and_none_are_about_what_is_shown():
     assert terminal.lines[-1] == "picked k1 k2 k4 k5"
 
 
+def test_one_enter_too_many_is_no_answer_to_the_next_table():
+    terminal = opened("""
+        print('picked', *pick(least=1))
+        rows.append(Row(key="k6", cells=("n6", "", "")))
+        print('picked', *pick())
+    """)
+    terminal.press(f" {ENTER}{ENTER}{ENTER}")
+    terminal.until(shows("picked k1", "[ ] n6", "0 of 6 picked"))
+    terminal.press(f"{END} {ENTER}")
+    assert terminal.end() == 0
+    assert terminal.lines[-1] == "picked k6"
+
+
 def test_while_nothing_changes_nothing_is_sent():
     terminal = opened("""
         threading.Thread(target=lambda: (time.sleep(1.2), rows.pop()), daemon=True).start()

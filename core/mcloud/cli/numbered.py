@@ -26,9 +26,9 @@ def pick_numbered(pick: Pick, output: Output, read: Read = read_line) -> tuple[t
     numbered = _Numbered(pick, output)
     output.line(f"\n{pick.question}", "bold")
     numbered.show(numbered.state.rows)
-    # Said once: who listens to a screen hears every line of it.
-    output.pose(PROMPT_SINGLE if numbered.state.single else PROMPT, again=AGAIN)
     try:
+        # Said once: who listens to a screen hears every line of it.
+        output.pose(PROMPT_SINGLE if numbered.state.single else PROMPT, again=AGAIN)
         while True:
             line = read(REREAD)
             if line is None:

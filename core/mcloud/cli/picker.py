@@ -14,7 +14,7 @@ from prompt_toolkit.styles import Attrs, Style
 from mcloud.cli.output import Output
 from mcloud.cli.picking import Picking
 from mcloud.cli.picktable import table_lines
-from mcloud.cli.terminal import minding_signals, terminal
+from mcloud.cli.terminal import forget_typed, minding_signals, terminal
 from mcloud.prompting import Pick
 
 REREAD = 0.25
@@ -37,6 +37,7 @@ def pick_live(pick: Pick, output: Output) -> tuple[Taken, list[str]]:
     `rows` and `check` raise ends it, too.
     """
     picker = _Picker(pick, output)
+    forget_typed(picker.app)
     with minding_signals(picker.app) as begun, output.beside(picker.app.invalidate):
         taken = picker.run(begun)
     return taken, [picker.state.title(key) for key in taken]

@@ -103,10 +103,10 @@ class Prompts:
         *before, last = wrapped(question, self.output.size[0]).split("\n")
         for text in before:
             self.output.line(text)
-        # Blanks at the end are the question's own, wrapping takes them away.
-        self.output.pose(last.rstrip() + question[len(question.rstrip()) :])
         line = None
         try:
+            # Blanks at the end are the question's own, wrapping takes them away.
+            self.output.pose(last.rstrip() + question[len(question.rstrip()) :])
             line = read_line()
         finally:
             self.output.answered(ended=line is not None)

@@ -4,15 +4,17 @@ import errno
 import os
 import signal
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 import click
 from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Size
+from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from mcloud.cli.output import Output
@@ -28,6 +30,13 @@ def terminal(output: Output) -> Vt100_Output:
         return Size(rows=rows, columns=columns)
 
     return Vt100_Output(sys.stdout, size, term=os.environ.get("TERM"), enable_cpr=False)
+
+
+def forget_typed(app: Application[Any]) -> None:
+    """Drop what was typed before a table is shown: nobody has read yet what that would answer."""
+    clear_typeahead(app.input)
+    with suppress(OSError, termios.error):
+        termios.tcflush(app.input.fileno(), termios.TCIFLUSH)
 
 
 @contextmanager
