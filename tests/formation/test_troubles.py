@@ -153,7 +153,7 @@ def test_when_all_joiners_fail_the_initiator_has_a_cloud_of_its_own(make_cloud, 
 
 
 def test_an_initiator_waits_for_machines_that_are_expected(make_cloud):
-    cloud = make_cloud(3, patience=0.5)
+    cloud = make_cloud(3, patience=1.5)
     outcome = cloud.form(without=["n3"])
     assert isinstance(outcome.failures["n1"], errors.DiscoveryError)
     assert "n3 did not come" in str(outcome.failures["n1"])
