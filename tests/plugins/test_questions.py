@@ -160,3 +160,27 @@ def test_only_the_founders_default_profile_counts():
     nodes = [machine(1), machine(2, lxd=("default-profile:eth0",))]
     assert PROFILE not in asked(nodes)[1].asked
     assert PROFILE in asked([machine(1, lxd=("default-profile:eth0",))])[1].asked
+
+
+def test_what_was_not_asked_before_has_its_usual_default_when_answers_are_changed():
+    person = Scripted(easy=True)
+    interview = Interview(
+        nodes=three(), manifests=MANIFESTS, services=("ovn",), prompter=person, network="10.0.0.0/24"
+    )
+    interview.hold()
+    assert DNS not in person.asked
+    person.asked.clear()
+    person.answers = {GATEWAY4: "192.0.2.1/24", RANGE: "192.0.2.10-192.0.2.20"}
+    answers = interview.hold()
+    assert person.defaults[DNS] == "192.0.2.1"
+    assert answers.of("ovn", "n2") == {"uplink_interface": "eth3"}
+
+
+def test_ceph_left_out_once_is_asked_about_again_with_what_was_said():
+    person = Scripted({CEPH: "none"}, easy=True)
+    interview = Interview(
+        nodes=three(), manifests=MANIFESTS, services=("ceph",), prompter=person, network="10.0.0.0/24"
+    )
+    assert interview.hold().services == ()
+    assert interview.hold().services == ()
+    assert not any(row.picked for row in person.picks[CEPH])

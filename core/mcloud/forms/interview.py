@@ -29,19 +29,22 @@ class Interview:
     """Shows a line that is no question."""
     network: str = ""
     answers: Answers = field(default_factory=Answers)
-    former: Answers | None = None
+    former: Answers = field(default_factory=Answers)
     _taken: dict[str, dict[tuple[str, str], str]] = field(default_factory=dict)
     _topic: Topic | None = None
+    _answered: set[str] = field(default_factory=set)
+    """Questions that were put in this round; only these have former answers in the next."""
+    _before: set[str] = field(default_factory=set)
 
     def hold(self) -> Answers:
         """Ask everything; return the answers, each of which fits by itself and with those of its plugin."""
-        self.former = self.answers if self.answers.services else None
-        self.answers = Answers(services=tuple(self.services))
+        self.former, self.answers = self.answers, Answers(services=tuple(self.services))
+        self._before, self._answered = self._answered, set()
         self._taken, self._topic = {}, None
         for question in questions(self.manifests, self.services):
             self._put(question)
         while wrong := [one for one in self._unfit() if one.plugin in self.answers.services]:
-            self.former = self.answers
+            self.former, self._before = self.answers, set(self._answered)
             for question in wrong:
                 self._put(question)
         return self.answers
@@ -54,6 +57,7 @@ class Interview:
             return
         if ask.when is None or ask.when(self._so_far(plugin)):
             former = self._former(question)
+            self._answered.add(_place(question))
             while True:
                 self._keep(question, self._asked(question, former))
                 doubt = ask.doubt(self._so_far(plugin)) if ask.doubt else ""
@@ -190,8 +194,8 @@ class Interview:
 
     def _former(self, question: Question) -> dict[str | None, Any]:
         """Return the answer of an earlier round; nothing in the first one."""
-        known = self.former is not None and question.plugin in self.former.services
-        return self._said(question, self.former) if known and self.former else {}
+        known = _place(question) in self._before
+        return self._said(question, self.former) if known else {}
 
     def _unfit(self) -> Iterator[Question]:
         """Complain of what fits by itself and not together, and yield what to ask again."""
