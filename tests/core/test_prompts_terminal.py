@@ -312,6 +312,21 @@ def test_the_plain_way_has_no_escape_codes_and_says_what_comes(arguments, term):
     assert terminal.lines[-1] == "picked k2 k6"
 
 
+def test_whoever_always_wants_it_plain_says_so_once(monkeypatch):
+    monkeypatch.setenv("MCLOUD_PLAIN", "1")
+    terminal = program("""
+        import click
+        from mcloud.cli.common import shown
+        @click.command()
+        @shown
+        def command(screen):
+            print("it is", screen.mode)
+        command()
+    """)
+    assert terminal.end() == 0
+    assert terminal.raw == "it is plain\r\n"
+
+
 # ---- lines ---------------------------------------------------------------------------------------------
 
 

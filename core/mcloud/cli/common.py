@@ -20,6 +20,9 @@ from mcloud.secrets import Secrets
 
 STOPPED = "Stopped. The same command goes on where it stopped; `mcloud undo` takes back what was done."
 
+PLAIN_VARIABLE = "MCLOUD_PLAIN"
+"""Set to 1 by those for whom nothing must be redrawn."""
+
 Command = Callable[..., None]
 
 
@@ -27,7 +30,13 @@ def shown(function: Command) -> Command:
     """Give a command `--json` and `--plain`, a `Screen` as its first argument, and its errors shown there."""
 
     @click.option("--json", "json_lines", is_flag=True, help="Print one JSON object a line, for programs.")
-    @click.option("--plain", is_flag=True, help="Print plain lines, also on a terminal.")
+    @click.option(
+        "--plain",
+        is_flag=True,
+        envvar=PLAIN_VARIABLE,
+        show_envvar=True,
+        help="Print plain lines, also on a terminal, and pick by numbers: for screen readers.",
+    )
     @wraps(function)
     def with_screen(*, json_lines: bool, plain: bool, **arguments: Any) -> None:
         screen = Screen(Secrets(), json_lines=json_lines, plain=plain)
