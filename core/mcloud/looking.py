@@ -141,21 +141,22 @@ class Looking:
     # ---- one plugin, in a thread of its own -----------------------------------------------------------
 
     def _look(self, name: str) -> None:
-        last = self.clock()
+        last, looked = self.clock(), False
         try:
             while (seconds := min(self.left, self.round)) > 0 and not self._over:
                 began = self.clock()
                 error = self._ask(name, seconds)
                 spare = began + seconds - self.clock()
                 with self.changed:
-                    if isinstance(error, PluginError) or (error is not None and spare > EARLY):
+                    # What fails later, and not at first, may work again: an interface that is down, say.
+                    if isinstance(error, PluginError) or (error and spare > EARLY and not looked):
                         self.failed[name] = error
                         return
                     self.said.pop(name, None)
                     if error is not None:
                         self.said[name] = error
                     self._sightings.forget(name, before=last)
-                    last = began
+                    last, looked = began, True
                     self.changed.wait_for(lambda: self._over, min(PAUSE, max(0.0, spare)))
         finally:
             with self.changed:

@@ -335,6 +335,27 @@ def test_a_plugin_is_asked_in_rounds_and_what_it_hears_no_more_is_forgotten():
     assert len(ear.searches) >= 3
 
 
+def test_a_plugin_that_breaks_after_it_has_worked_is_asked_again(monkeypatch):
+    monkeypatch.setattr("mcloud.looking.PAUSE", 0.05)
+    monkeypatch.setattr("mcloud.looking.EARLY", 0.05)
+
+    class Limping(Ear):
+        def discover(self, search):
+            if len(self.searches) == 1:
+                self.searches.append(search)
+                raise DiscoveryError("the interface is down")
+            yield from super().discover(search)
+
+        discover = hookimpl(discover)
+
+    ear = Limping()
+    with Looking(Plugins.of(mdns=ear), ("mdns",), Search(seconds=20.0), round=0.2) as looking:
+        _until(lambda: len(ear.searches) > 2)
+        assert looking.failed == {}
+        ear.said.put(N1)
+        _until(looking.found)
+
+
 def test_the_patience_does_not_run_while_a_person_is_asked():
     with Looking(Plugins.of(mdns=Ear()), ("mdns",), Search(seconds=0.5), round=0.1) as looking:
         with looking.standing_still():
