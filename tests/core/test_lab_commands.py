@@ -7,7 +7,20 @@ from mcloud.cli.lab import lab
 from mcloud.errors import McloudError
 from mcloud.lab import Lab, requirements
 
-COMMANDS = {"up", "form", "run", "shell", "kill", "boot", "cut", "mend", "status", "down"}
+COMMANDS = {
+    "up",
+    "form",
+    "run",
+    "shell",
+    "kill",
+    "boot",
+    "cut",
+    "mend",
+    "fail-disk",
+    "renew-disk",
+    "status",
+    "down",
+}
 
 
 def test_every_command_takes_the_name_of_a_lab():

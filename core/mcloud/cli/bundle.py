@@ -19,7 +19,9 @@ from mcloud.state import State
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @shown
 def bundle(screen: Screen, file: Path | None) -> None:
-    """Collect what helps to find a fault: journals, logs, versions, survey, what the services say.
+    """Collect what helps to find a fault, without secrets.
+
+    Journals, logs, versions, the survey of this machine and what the services say.
 
     Changes nothing, works beside a run that hangs, and waits for no service longer than 20 seconds.
     Secrets are masked; look through the archive all the same before you pass it on: it holds names,
