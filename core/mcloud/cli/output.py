@@ -81,7 +81,8 @@ class Output:
         with self.lock:
             if self._wake is not None:
                 self._waiting.append(lambda: self._print(text, style, error=error))
-                self._wake()
+                with suppress(RuntimeError):  # it ends just now: what waits is printed then
+                    self._wake()
             else:
                 self._print(text, style, error=error)
 
