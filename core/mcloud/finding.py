@@ -202,11 +202,13 @@ def _replaced(seen: Sequence[_Sighting]) -> set[tuple[str, str, int]]:
 
 def _recognise(groups: dict[tuple[object, ...], list[_Sighting]]) -> None:
     """Put bare addresses to the one initiator that is heard at one of them."""
-    told = {who: seen for who, seen in groups.items() if not seen[0].bare}
-    for who, seen in list(groups.items()):
-        places = {one.endpoint for one in seen}
-        there = [other for other, heard in told.items() if places & {one.endpoint for one in heard}]
-        if seen[0].bare and len(there) == 1:
-            groups[there[0]] = told[there[0]] = sorted(
-                [*told[there[0]], *groups.pop(who)], key=lambda one: one.first
-            )
+    heard_at: dict[tuple[str, int], set[tuple[object, ...]]] = {}
+    for who, seen in groups.items():
+        for one in seen:
+            if not one.bare:
+                heard_at.setdefault(one.endpoint, set()).add(who)
+    for who, seen in [(who, seen) for who, seen in groups.items() if seen[0].bare]:
+        there = set().union(*(heard_at.get(one.endpoint, ()) for one in seen))
+        if len(there) == 1:
+            known = groups[there.pop()]
+            known[:] = sorted([*known, *groups.pop(who)], key=lambda one: one.first)
