@@ -11,6 +11,7 @@ from mcloud.completing import Complete, as_ordered
 from mcloud.context import Surroundings
 from mcloud.errors import McloudError, SettingsError
 from mcloud.gathering import all_planned, checked, gathered, proposal
+from mcloud.header import begin_journal
 from mcloud.host import Host
 from mcloud.hosting import Hosting
 from mcloud.inputs import Inputs
@@ -21,7 +22,7 @@ from mcloud.operator import Operator
 from mcloud.order import Order
 from mcloud.plan import Plan, Stage, refuse_more_losses
 from mcloud.plugins import Plugins
-from mcloud.record import by_plugin, cloud_of, read_facts, record_step
+from mcloud.record import by_plugin, cloud_of, record_step
 from mcloud.rehearsal import outlook_lines
 from mcloud.run import Execution
 from mcloud.secrets import Secrets
@@ -191,15 +192,9 @@ class Forming:
     def _admit(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> None:
         """Write down the pins and the run, then tell the joiners that their plan was confirmed."""
         if self.journal is None:
-            self.state.begin_run(
-                command=inputs.command, role=Role.INITIATOR, digest=inputs.digest, run=inputs.run
+            self.journal = begin_journal(
+                self.state, self.known, plan, inputs, role=Role.INITIATOR, command=inputs.command
             )
-            header = {
-                **inputs.model_dump(mode="json"),
-                "machine": plan.machine,
-                "confirmed": plan_digest(plan, inputs),
-            }
-            self.journal = Journal.create(self.state.journal_path(inputs.run), header, self.known)
         self._meeting.remember(inputs)
         self._connect(initiator, inputs, plan, self.journal)
         initiator.enter("admit")
@@ -212,11 +207,9 @@ class Forming:
     def _run(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> None:
         with self._meeting.minding():
             self._stage("found")
-            initiator.enter("enter")
-            self._stage("enter")
+            inputs = self._entered(initiator, inputs, plan)
             self._meeting.close_to_strangers()
-            inputs = self._cut(initiator, inputs, plan)
-            self._learn(inputs)
+            self._hosting.learn(inputs)
             self._stage("configure")
             facts = by_plugin(self._hosting.facts(inputs))
             initiator.news = Go(stage="adapt", inputs=inputs, facts=facts)
@@ -227,14 +220,21 @@ class Forming:
             self._stage("close")
             self._cloud = self.state.read_cloud() or self._cloud
 
+    def _entered(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> Inputs:
+        """Let all enter; where some fall out the others enter again, for the roles they left open."""
+        while True:
+            initiator.enter("enter")
+            self._stage("enter")
+            smaller = self._cut(initiator, inputs, plan)
+            if smaller is inputs:
+                return inputs
+            inputs = smaller
+            initiator.start = Go(stage="enter", inputs=inputs)
+            initiator.lobby.enter_again()
+
     def _stage(self, stage: Stage) -> None:
         if self._hosting.execution is not None:
             self._hosting.execution.run(stage)
-
-    def _learn(self, inputs: Inputs) -> None:
-        if self._hosting.execution is not None:
-            facts = read_facts(by_plugin(self._hosting.facts(inputs)), self.plugins.manifests)
-            self._hosting.execution.around.facts.update(facts)
 
     def _cut(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> Inputs:
         """Go on with those who made it; the smaller plan may destroy nothing that was not confirmed."""

@@ -11,7 +11,7 @@ from mcloud.journal import Journal
 from mcloud.offers import JoinToken, Offer
 from mcloud.plan import Lane
 from mcloud.plugins import Plugins
-from mcloud.record import Facts, own_facts, record_step, unknown_yet
+from mcloud.record import Facts, by_plugin, own_facts, read_facts, record_step, unknown_yet
 from mcloud.run import Execution
 from mcloud.secrets import Secrets
 from mcloud.session.initiator import Initiator
@@ -180,6 +180,10 @@ class Hosting:
         if self.execution is None:
             raise ProtocolError("nothing is being run yet")
         return self.execution
+
+    def learn(self, inputs: Inputs) -> None:
+        """Let this machine's steps read what all machines told."""
+        self._running().around.facts.update(read_facts(by_plugin(self.facts(inputs)), self.plugins.manifests))
 
     def facts(self, inputs: Inputs) -> dict[str, Facts]:
         """Return what the machines of a roster told of themselves, this one too, by machine."""

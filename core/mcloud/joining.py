@@ -11,6 +11,7 @@ from mcloud.accepting import accept
 from mcloud.cloud import TOKEN, gate_key, joiner_plan, plan_digest
 from mcloud.context import Surroundings
 from mcloud.errors import ProtocolError, RunFailed
+from mcloud.header import begin_journal
 from mcloud.host import Host
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
@@ -22,6 +23,7 @@ from mcloud.record import own_facts, read_facts, record_step
 from mcloud.rehearsal import outlook_lines
 from mcloud.run import Execution
 from mcloud.secrets import Secrets
+from mcloud.session.due import size
 from mcloud.session.joiner import Joiner, Peer
 from mcloud.session.protocol import Failed, Go, Joined, OutlookLine, Part, Progress, Proposal, Ready
 from mcloud.state import State
@@ -56,6 +58,8 @@ class Joining:
     """Questions for tokens that have no answer yet, by plugin."""
     _asked: set[str] = field(default_factory=set)
     _results: dict[Part, Joined | Failed | None] = field(default_factory=dict)
+    _roster: int = 0
+    """Size of the roster with which the initiator last said go."""
     _thread: threading.Thread | None = None
 
     @property
@@ -99,31 +103,27 @@ class Joining:
 
     def admit(self, digest: str) -> None:
         """Accept the digest that a person confirmed; the journal begins, if it has not."""
-        if digest != self.digest or self.inputs is None:
+        if digest != self.digest or self.inputs is None or self._plan is None:
             raise ProtocolError("the plan that was confirmed is not the plan of this machine")
         if self.journal is None:
-            self.state.begin_run(
-                command=self.command, role=Role.JOINER, digest=self.inputs.digest, run=self.inputs.run
-            )
-            header = {
-                **self.inputs.model_dump(mode="json"),
-                "machine": self.name,
-                "peer": [self.peer.name, self.peer.address, self.peer.port, self.peer.certificate],
-                "confirmed": digest,
-            }
-            self.journal = Journal.create(self.state.journal_path(self.inputs.run), header, self.known)
+            peer = [self.peer.name, self.peer.address, self.peer.port, self.peer.certificate]
+            self.journal = begin_journal(
+                self.state, self.known, self._plan, self.inputs,
+                role=Role.JOINER, command=self.command, peer=peer,
+            )  # fmt: skip
 
     def go(self, go: Go) -> None:
         """Begin a stage, or say again what came of it and which tokens are missing."""
         if self.journal is None or self._plan is None:
             raise ProtocolError("the initiator wants to begin before the plan was confirmed")
+        self._roster = size(go.inputs)
+        if go.inputs is not None and None not in self._results.values():
+            self._cut(go.inputs)
         if go.stage in self._results:
             self._say_again(go.stage)
             return
         if go.stage == "adapt":
             self._refuse_unless_done("enter")
-        if go.inputs is not None:
-            self._cut(go.inputs)
         execution = self._begin()
         execution.around.facts.update(read_facts(go.facts, self.plugins.manifests))
         self._results[go.stage] = None
@@ -195,6 +195,7 @@ class Joining:
         refuse_more_losses(plan, confirmed=self._plan)
         self.journal.write("cut", **inputs.model_dump(mode="json"))
         self.inputs, self._plan, self._execution = inputs, plan, None
+        self._results.clear()  # they are about the larger roster, in which there was less to do here
 
     def _begin(self) -> Execution:
         if self._execution is None:
@@ -236,6 +237,8 @@ class Joining:
 
     def _say_again(self, stage: Part) -> None:
         result = self._results[stage]
+        if isinstance(result, Joined):
+            result = result.model_copy(update={"roster": self._roster})
         if result is not None:
             self.joiner.report(result)
             return

@@ -1,6 +1,7 @@
 """The lobby: who is pinned, here or away; and what each must have been told by now."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -174,8 +175,18 @@ def proposal(certificates):
     )
 
 
+def _session(phase, proposal, farewell=None, start=None):
+    return SimpleNamespace(
+        phase=phase,
+        proposal=proposal,
+        start=start or Go(stage="enter"),
+        news=Go(stage="adapt"),
+        farewell=farewell,
+    )
+
+
 def _names(guest, phase, proposal, farewell=None):
-    said = due(guest, phase=phase, proposal=proposal, news=Go(stage="adapt"), farewell=farewell)
+    said = due(guest, _session(phase, proposal, farewell))
     return [name for name, _message in said]
 
 
@@ -190,6 +201,20 @@ def test_each_phase_has_its_words(guest, proposal):
         "over": ["proposal", "farewell"],
     }
     assert _names(guest, "gather", None) == []
+
+
+def test_where_machines_fall_out_the_others_enter_once_more(guest, proposal):
+    guest.tokens, guest.asked, guest.done = {"ceph": "x"}, {"ceph"}, {"enter"}
+    first = dict(due(guest, _session("enter", proposal)))
+    guest.said |= first.keys()
+    guest.enter_again()
+    smaller = Go(stage="enter", inputs=proposal.inputs)
+    again = dict(due(guest, _session("enter", proposal, start=smaller)))
+    assert first.keys() - again.keys() == {"go enter", "token ceph"}
+    assert again["go enter 2"] is smaller
+    # A token of the larger roster may lack what the smaller one asks for: it is made and said anew.
+    assert "token ceph" not in guest.said
+    assert guest.done == set()
 
 
 def test_before_its_plan_is_heard_nothing_is_confirmed(guest, proposal):
@@ -227,7 +252,7 @@ def test_who_is_refused_is_told_that_alone_until_it_comes_again(guest, proposal)
 
 def test_who_failed_is_told_goodbye(guest, proposal):
     guest.standing, guest.reason = "failed", "the disk burns"
-    said = due(guest, phase="enter", proposal=proposal, news=None, farewell=None)
+    said = due(guest, _session("enter", proposal))
     assert [name for name, _message in said] == ["farewell"]
     assert "the disk burns" in said[-1][1].reason
 

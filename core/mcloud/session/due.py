@@ -1,9 +1,10 @@
 """What is due between an initiator and a joiner: after a broken connection all of it is said again."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from mcloud.errors import ProtocolError
+from mcloud.inputs import Inputs
 from mcloud.session.lobby import Guest
 from mcloud.session.protocol import (
     Admission,
@@ -28,10 +29,21 @@ NOT_PICKED = Refusal(
 PHASES: tuple[Phase, ...] = ("gather", "propose", "admit", "enter", "adapt", "over")
 
 
-def due(
-    guest: Guest, *, phase: Phase, proposal: Proposal | None, news: Go | None, farewell: Farewell | None
-) -> Sequence[tuple[str, Message]]:
-    """Return what a guest must have been told in this phase, in order, each with a name of its own."""
+class Session(Protocol):
+    """What the initiator has to say, and how far it is."""
+
+    phase: Phase
+    proposal: Proposal | None
+    start: Go
+    """What joiners enter by: again, and with the smaller roster, when machines have fallen out."""
+    news: Go | None
+    """What goes with `Go(adapt)`: the facts, and the roster if it was cut."""
+    farewell: Farewell | None
+
+
+def due(guest: Guest, session: Session) -> Sequence[tuple[str, Message]]:
+    """Return what a guest must have been told by now, in order, each with a name of its own."""
+    phase, proposal, farewell = session.phase, session.proposal, session.farewell
     if guest.standing == "failed":
         # Whatever the roster is by now: that the run goes on without it is the last word.
         reason = f"the run goes on without: {guest.reason}"
@@ -45,7 +57,7 @@ def due(
             return [("refusal", NOT_PICKED)]
         said.append(("proposal", proposal))
     if guest.outlook is not None and guest.standing == "here":
-        said += _in_the_run(guest, phase=phase, digest=guest.outlook.digest, news=news)
+        said += _in_the_run(guest, session, guest.outlook.digest)
     if phase == "over" and farewell is not None:
         said.append(("farewell", farewell))
     return said
@@ -57,12 +69,14 @@ def takes_part(guest: Guest, proposal: Proposal) -> bool:
     return node is not None and node.fingerprint == guest.fingerprint
 
 
-def _in_the_run(guest: Guest, *, phase: Phase, digest: str, news: Go | None) -> Sequence[tuple[str, Message]]:
+def _in_the_run(guest: Guest, session: Session, digest: str) -> Sequence[tuple[str, Message]]:
     said: list[tuple[str, Message]] = []
+    phase, start, news = session.phase, session.start, session.news
     if phase in {"admit", "enter", "adapt"}:
         said.append(("admission", Admission(digest=digest)))
     if phase == "enter":
-        said.append(("go enter", Go(stage="enter")))
+        # By the size of the roster: it shrinks each time they go through this stage once more.
+        said.append((f"go enter {size(start.inputs)}".removesuffix(" 0"), start))
     if phase in {"enter", "adapt"}:
         said += [
             (f"token {plugin}", Token(plugin=plugin, value=guest.tokens[plugin]))
@@ -72,6 +86,11 @@ def _in_the_run(guest: Guest, *, phase: Phase, digest: str, news: Go | None) -> 
     if phase == "adapt" and news is not None:
         said.append(("go adapt", news))
     return said
+
+
+def size(inputs: Inputs | None) -> int:
+    """Return how many machines a roster holds, 0 for the one that was proposed."""
+    return len(inputs.nodes) if inputs is not None else 0
 
 
 def timely(guest: Guest, message: Ready | Progress | Joined | Failed, *, phase: Phase) -> bool:

@@ -15,7 +15,7 @@ from mcloud.model import Channel, Role
 from mcloud.plugins import Plugins
 from mcloud.session.binding import binding_of
 from mcloud.session.certificates import Credentials, short
-from mcloud.session.due import NOT_PICKED, RUNNING, Phase, due, timely
+from mcloud.session.due import NOT_PICKED, RUNNING, Phase, due, size, timely
 from mcloud.session.guesses import GuessBook
 from mcloud.session.limits import source_of
 from mcloud.session.listener import Listener
@@ -61,8 +61,8 @@ class Initiator:
     """Says why a newcomer does not fit; quick, and asks nobody."""
     phase: Phase = "gather"
     proposal: Proposal | None = None
+    start: Go = field(default_factory=lambda: Go(stage="enter"))
     news: Go | None = None
-    """What goes with `Go(adapt)`: the facts, and the roster if it was cut."""
     farewell: Farewell | None = None
 
     # ---- before trust ---------------------------------------------------------------------------------
@@ -149,8 +149,7 @@ class Initiator:
         """Say all that is due in this phase and has not been said in this connection."""
         if guest.standing == "here" and not self.lobby.may_take_part(guest):
             guest.refuse(NOT_PICKED)
-        said = due(guest, phase=self.phase, proposal=self.proposal, news=self.news, farewell=self.farewell)
-        for once, message in said:
+        for once, message in due(guest, self):
             guest.say(message, once=once)
 
     def hear(self, guest: Guest, connection: Connection) -> None:
@@ -191,9 +190,10 @@ class Initiator:
             return
         if isinstance(message, Failed):
             guest.standing, guest.reason = "failed", "; ".join(message.lines)[:2000]
+        elif message.stage == "enter" and message.roster != size(self.start.inputs):
+            return  # said once more, of a larger roster
         else:
-            guest.done.add(message.stage)
-            guest.facts = message.facts or guest.facts
+            guest.note(message)
         self.listener.settled(guest, message)
         self.welcome(guest)
 

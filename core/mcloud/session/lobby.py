@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from mcloud.errors import ProtocolError
 from mcloud.plan import Stage
 from mcloud.session.certificates import fingerprint
-from mcloud.session.protocol import Introduction, Message, Outlook, Refusal, encode
+from mcloud.session.protocol import Introduction, Joined, Message, Outlook, Refusal, encode
 from mcloud.session.transport import Connection, ConnectionLost
 
 Standing = Literal["here", "away", "trusted", "parted", "failed", "refused"]
@@ -66,6 +66,19 @@ class Guest:
             if self.standing != "failed":
                 self.standing, self.refusal = "refused", refusal
                 self.reason = "; ".join(refusal.problems) or refusal.reason
+
+    def note(self, message: Joined) -> None:
+        """Take note that it is through a stage, and of what its joins offered."""
+        self.done.add(message.stage)
+        self.facts = message.facts or self.facts
+
+    def enter_again(self) -> None:
+        """Forget how far it came: it goes through the stage `enter` once more, with a smaller roster."""
+        with self.lock:
+            self.done.discard("enter")
+            self.asked.clear()
+            self.said -= {f"token {plugin}" for plugin in self.tokens}
+            self.tokens.clear()
 
     def leave(self, connection: Connection, reason: str) -> bool:
         """Note that a connection is gone; return whether it was the one in use."""
@@ -175,6 +188,11 @@ class Lobby:
 
         with self.changed:
             self.changed.wait_for(lambda: not any(map(may_say_it, self.all())), timeout=patience)
+
+    def enter_again(self) -> None:
+        """Have all go through the stage `enter` once more."""
+        for guest in self.all():
+            guest.enter_again()
 
     def note(self) -> None:
         """Wake those who wait for a change."""

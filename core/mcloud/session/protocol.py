@@ -130,6 +130,7 @@ class Joined(Message):
 
     type: Literal["joined"] = "joined"
     stage: Part
+    roster: int = Field(default=0, ge=0, description="how many machines the cut roster had; 0: it was whole")
     facts: Mapping[str, tuple[Mapping[str, Any], ...]] = Field(default_factory=dict)
 
 
