@@ -81,6 +81,8 @@ class Attending:
                     continue
                 why = ""
                 if peer is not None:
+                    # Each screen shows both: two people on the telephone can compare them.
+                    self.notice(f"this machine's fingerprint is {short(self.joiner.node.fingerprint)}")
                     mark = short(peer.fingerprint)
                     self.notice(f"{peer.name} and this machine trust each other (fingerprint {mark})")
                     return peer

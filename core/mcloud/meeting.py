@@ -18,7 +18,7 @@ from mcloud.operator import Operator
 from mcloud.order import Order
 from mcloud.plugins import Plugins
 from mcloud.secrets import Secrets
-from mcloud.session.certificates import Credentials
+from mcloud.session.certificates import Credentials, short
 from mcloud.session.code import make_code
 from mcloud.session.door import Door
 from mcloud.session.guesses import GuessBook
@@ -192,6 +192,7 @@ class Meeting:
 
     def _show_code(self) -> None:
         if self.initiator.book is not None:
+            self.operator.notice(f"this machine's fingerprint is {short(self.credentials.fingerprint)}")
             self.operator.show_code(self.initiator.book.code, renewed=False)
             self._code_shown = True
 

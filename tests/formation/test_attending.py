@@ -199,6 +199,8 @@ def test_what_both_screens_show_is_what_gets_pinned(lead, attending, credentials
         assert peer.fingerprint == own
         assert set(meeting.initiator.lobby.pins()) == {theirs}
         assert any(f"(fingerprint {short(theirs)})" in said for said in operator.notices)
+        assert f"this machine's fingerprint is {short(own)}" in operator.notices
+    assert f"this machine's fingerprint is {short(theirs)}" in person.notices
     first, last = person.notices[0], person.notices[-1]
     assert first.startswith("initiator: n1 (127.0.0.1, port ")
     assert first.endswith(f", fingerprint {short(own)[:19]} ...")
