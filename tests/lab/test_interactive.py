@@ -1,4 +1,4 @@
-"""`init` and `join` at terminals: the code, the questions, and Ctrl-C on either side."""
+"""`init` and `join` at terminals: the code, the questions, Ctrl-C on either side, a killed initiator."""
 
 import time
 
@@ -11,6 +11,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 ADDRESSES = {"n1": "10.10.0.11", "n2": "10.10.0.12", "n3": "10.10.0.13"}
 STOPPED = 130
+KNOWN_WITHIN = 5.0
+"""Seconds in which a joiner knows that the initiator is gone."""
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,15 @@ def met(lab):
         let_in(joiner, code)
     initiator.expect(r"Carry out this plan\? \[Y/n\] ")
     return initiator, *joiners
+
+
+def kill_initiator(lab, *joiners):
+    """End `mcloud init` without a word: all joiners say within seconds that it is away, and why."""
+    began = time.monotonic()
+    lab.machine("n1").run(["pkill", "-KILL", "-f", "mcloud init"])
+    for joiner in joiners:
+        assert joiner.expect(r"n1 is away: ([^;]+);")
+    assert time.monotonic() - began < KNOWN_WITHIN
 
 
 def joined(terminal):
@@ -156,3 +167,28 @@ def test_ctrl_c_on_a_joiner_in_the_middle_of_a_run_and_the_same_command_goes_on(
     again.expect("going on with run")
     assert [terminal.end() for terminal in (initiator, again, third)] == [0, 0, 0]
     assert any("3 machines (n1, n2, n3)" in line for line in initiator.lines)
+
+
+def test_an_initiator_that_is_killed_in_the_questions_is_missed_at_once(clean):
+    initiator = init(clean, "--expect", "2")
+    code = code_of(initiator)
+    joiners = [join(clean, name) for name in ("n2", "n3")]
+    for joiner in joiners:
+        let_in(joiner, code)
+    initiator.expect("Which disk does each machine give to local storage")
+    kill_initiator(clean, *joiners)
+    for joiner in joiners:
+        joiner.interrupt()
+        assert joiner.end() == STOPPED
+
+
+def test_an_initiator_that_is_killed_in_the_run_is_missed_at_once_and_typed_again_it_goes_on(clean):
+    initiator, second, third = met(clean)
+    initiator.type("y")
+    initiator.expect("steps done")
+    kill_initiator(clean, second, third)
+    again = init(clean, "--expect", "2", "--defaults")
+    again.expect("going on with run")
+    assert [terminal.end() for terminal in (again, second, third)] == [0, 0, 0]
+    assert joined(second)
+    assert joined(third)
