@@ -169,11 +169,16 @@ def instances_ping(lab: Lab) -> list[str]:
 def launch_instances(lab: Lab) -> None:
     """Import the tiny image and start an instance on each machine."""
     first = lab.machine(lab.names()[0])
-    with Path(f"/proc/{first.pid}/root/root/image.tar.gz").open("wb") as file:
-        file.write(_image())
-    first.run(["lxc", "image", "import", "/root/image.tar.gz", "--alias", IMAGE])
+    import_image(first)
     for name in lab.names():
         first.run(["lxc", "launch", IMAGE, f"i-{name}", "--target", name], timeout=120)
+
+
+def import_image(machine: Machine) -> None:
+    """Give LXD the tiny image, by a machine of its cluster."""
+    with Path(f"/proc/{machine.pid}/root/root/image.tar.gz").open("wb") as file:
+        file.write(_image())
+    machine.run(["lxc", "image", "import", "/root/image.tar.gz", "--alias", IMAGE])
 
 
 def _image() -> bytes:

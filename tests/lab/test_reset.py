@@ -1,10 +1,14 @@
 """`mcloud reset` with the real services, the other machines dead: nothing is left, and all joins anew."""
 
+import json
+
 import clouds
 import pytest
 
+from mcloud.errors import ServiceError
 from mcloud.lab.forming import begin, hand_out
 from mcloud.lab.lock import locked
+from mcloud.wiping import traces, wipe_disk
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -36,6 +40,15 @@ ss -Hltn | awk '{{print $4}}' | sort
 
 NOT_OURS = ("/var/lib/lxd", "time-set.target", "time-sync.target")
 """What differs on a machine on which LXD or any daemon has ever run: LXD's mode of its own folder, ..."""
+
+
+MISFORTUNES = """
+pkill -STOP -x 'lxd|ceph-mon|ceph-osd|ovn-controller|ovn-northd'
+pkill -STOP -f ovnsb_db
+rm /var/lib/mcloud/runs/*
+echo '{' > /var/lib/mcloud/cloud.json
+"""
+"""Daemons that hang, journals that are lost, a record that is damaged."""
 
 
 def listing(machine):
@@ -75,6 +88,35 @@ def fresh(lab):
     return listing(lab.machine("n2"))
 
 
+TABLES = {
+    "GPT": "sgdisk --new=1:2048:+100M /dev/sdb",
+    "LVM": "pvcreate --yes --quiet /dev/sdb",
+    "LUKS": "echo pass | cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 /dev/sdb -",
+    "btrfs": "mkfs.btrfs --force --quiet /dev/sdb",
+    "ext4": "mkfs.ext4 -q -F /dev/sdb",
+    "data at its end": "echo end | dd of=/dev/sdb bs=1 seek=$(($(blockdev --getsize64 /dev/sdb) - 8192))",
+}
+"""What leaves labels on a disk, at its start, its end, or in between."""
+
+
+@pytest.mark.parametrize("command", TABLES.values(), ids=TABLES)
+def test_a_disk_is_wiped_and_proven_clean(lab, command):
+    host = lab.machine("n3").host()
+    host.run(["sh", "-c", command])
+    assert traces(host, "/dev/sdb")
+    wipe_disk(host, "/dev/sdb")
+    assert traces(host, "/dev/sdb") == ()
+
+
+def test_a_mounted_disk_is_not_wiped(lab):
+    host = lab.machine("n3").host()
+    host.run(["sh", "-c", "mkfs.ext4 -q -F /dev/sdb && mount /dev/sdb /mnt && echo hi > /mnt/file"])
+    with pytest.raises(ServiceError, match="busy"):
+        wipe_disk(host, "/dev/sdb")
+    host.run(["sh", "-c", "umount /mnt && mount /dev/sdb /mnt && grep hi /mnt/file && umount /mnt"])
+    wipe_disk(host, "/dev/sdb")
+
+
 def test_a_half_finished_join_is_reset_with_the_initiator_dead(lab, fresh):
     n2 = lab.machine("n2")
     assert "There is nothing to remove" in reset(n2)
@@ -86,6 +128,10 @@ def test_a_half_finished_join_is_reset_with_the_initiator_dead(lab, fresh):
     for process in running.values():
         process.wait()
     assert not any(line["event"] == "finished" for line in clouds.journal(n2))
+    killed = n2.run(
+        ["timeout", "--signal=KILL", "1", "mcloud", "reset", "--yes", "--wipe-disks"], check=False
+    )
+    assert killed.returncode != 0
     print(reset(n2, "--wipe-disks"))
     clouds.eventually(lambda: strange(n2, fresh), seconds=10)
     assert "There is nothing to remove" in reset(n2, "--wipe-disks")
@@ -95,12 +141,20 @@ def test_a_machine_of_a_running_cloud_is_reset_with_the_others_dead_and_joins_a_
     for name in ("n1", "n3"):  # power-cut in the middle of a run, and back
         reset(powered_on(lab, name), "--wipe-disks")
     form(lab, ["n1", "n2", "n3"])
-    lab.kill("n1", "n3")
     n2 = lab.machine("n2")
-    shown = n2.run(["mcloud", "reset", "--plan"], timeout=60).stdout
-    assert "membership in a cluster of n1, n2, n3" in shown
-    assert "/dev/sdb still holds an OSD" in shown
-    assert "STAYS" in shown
+    clouds.import_image(n2)
+    n2.run(["lxc", "launch", clouds.IMAGE, "web", "--target", "n2"], timeout=120)
+    lab.kill("n1", "n3")
+    n2.run(["sh", "-s"], input=MISFORTUNES, timeout=20)
+    told = n2.run(["mcloud", "reset", "--plan", "--json"], timeout=60).stdout
+    shown = [json.loads(line) for line in told.splitlines()]
+    found = [line for one in shown if one["type"] == "found" for line in one["lines"]]
+    assert {"membership in a cluster of n1, n2, n3", "containers web"} <= set(found)
+    stays = [one["what"] for one in shown if one["type"] == "stays"]
+    assert [line.partition(": ")[0].partition(" (")[0] for line in stays] == [
+        "/dev/sdb still holds an OSD of Ceph",
+        "/dev/sda still holds a part of LXD's pool local",
+    ]
     print(reset(n2, "--wipe-disks"))
     clouds.eventually(lambda: strange(n2, fresh), seconds=10)
     # Its services wait for a quorum, and its boot waits for them. Its disks keep what is on them: the file

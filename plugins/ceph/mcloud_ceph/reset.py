@@ -17,7 +17,7 @@ from mcloud_ceph import units
 from mcloud_ceph.files import ADMIN_KEYRING, CLIENT_KEYRING, CONF, STATE, fsid_of
 from mcloud_ceph.layout import POOL
 from mcloud_ceph.osds import OSDS
-from mcloud_ceph.reset_disks import probe_disks, wipe_all
+from mcloud_ceph.reset_disks import clusters_of_cephadm, probe_disks, wipe_all
 
 KINDS = ("mgr", "mds", "osd", "mon")
 
@@ -48,6 +48,7 @@ def steps(node: Node, *, wipe: bool) -> Iterator[Step]:
         probe=_data,
         destroys=("this machine's part of its Ceph cluster; with the last monitor, the whole of it",),
     )
+    yield Step(name="others", run=lambda _ctx: None, probe=_others)
 
 
 # ---- what the kernel has mapped --------------------------------------------------------------------------
@@ -152,11 +153,6 @@ def _data(ctx: StepContext) -> Sequence[Offer] | None:
         ctx.report(f"the data of {', '.join(daemons)}")
     elif _folders(ctx.host):
         ctx.report("what a monitor was to be made of")
-    for name in ctx.host.list(STATE):
-        if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", name):
-            ctx.report(
-                f"cluster {name} of cephadm stays: `cephadm rm-cluster --fsid {name} --force` removes it"
-            )
     return None if _folders(ctx.host) else ()
 
 
@@ -175,6 +171,12 @@ def _give_back(host: Host, folder: str) -> None:
         found = host.stat(f"{folder}/{name}")
         if found is not None and found.kind == "block":
             host.run(["chown", "root:disk", f"{folder}/{name}"])
+
+
+def _others(ctx: StepContext) -> Sequence[Offer]:
+    for cluster in clusters_of_cephadm(ctx.host):
+        ctx.report(f"cephadm runs cluster {cluster}: `cephadm rm-cluster --fsid {cluster} --force` ends it")
+    return ()
 
 
 def _ours(host: Host) -> Sequence[str]:

@@ -1,27 +1,48 @@
 """The disks of OSDs on this machine, told by their labels alone, and wiped by `mcloud reset`."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from mcloud import Disk, Host, Offer, ServiceError, StepContext, wipe_disk
 from mcloud_ceph.disks import owner
+from mcloud_ceph.files import STATE
+
+_CLUSTER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def clusters_of_cephadm(host: Host) -> Sequence[str]:
+    """Return the ids of clusters that cephadm runs here, in containers: none of ours. Each has a folder."""
+    return [name for name in host.list(STATE) if _CLUSTER.fullmatch(name)]
 
 
 def with_bluestore(host: Host, disks: Sequence[Disk]) -> Iterator[tuple[str, str]]:
-    """Yield each disk that BlueStore has labelled, or that LVM gives to an OSD, and in words whose it is."""
-    in_lvm = _osds_in_lvm(host)
+    """Yield each disk that BlueStore has labelled, or that LVM gives to an OSD, and in words whose it is.
+
+    Not those of a cluster that cephadm runs here.
+    """
+    others = clusters_of_cephadm(host)
+    in_lvm = _osds_in_lvm(host, others)
     for disk in disks:
         osd = None
         with suppress(ServiceError):  # no medium in it, or it cannot be read: nothing of ours to be wiped
             osd = owner(host, disk.device)
-        if osd is not None:
+        if osd is not None and not (others and _cluster_of(host, disk.device) in others):
             yield disk.device, f"an OSD of Ceph ({osd})"
         elif disk.device in in_lvm:
             yield disk.device, f"an OSD of Ceph ({in_lvm[disk.device]})"
 
 
-def _osds_in_lvm(host: Host) -> dict[str, str]:
+def _cluster_of(host: Host, path: str) -> str:
+    """Return the id of the cluster in BlueStore's label of a disk; "" if it cannot be read."""
+    shown = host.run(["ceph-bluestore-tool", "show-label", "--dev", path], check=False, seconds=30).stdout
+    with suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(shown)[path]["ceph_fsid"])
+    return ""
+
+
+def _osds_in_lvm(host: Host, others: Sequence[str]) -> dict[str, str]:
     """Return the OSDs that `ceph-volume` made, by disk: it tags their volumes (`ceph.osd_fsid=...`)."""
     if host.stat("/usr/sbin/lvs") is None and host.stat("/sbin/lvs") is None:
         return {}
@@ -29,7 +50,8 @@ def _osds_in_lvm(host: Host) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in host.run(asked, check=False, seconds=30).stdout.splitlines():
         tags, _, devices = line.strip().partition(";")
-        if osd := re.search(r"ceph\.osd_fsid=([0-9a-f-]{36})", tags):
+        osd = re.search(r"ceph\.osd_fsid=([0-9a-f-]{36})", tags)
+        if osd and not any(f"ceph.cluster_fsid={other}" in tags for other in others):
             found |= {device.partition("(")[0]: osd[1] for device in devices.split(",")}
     return found
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-from mcloud import Host, ServiceError
+from mcloud import CommandError, Host, ServiceError
 from mcloud_lxd.client import SNAP_SOCKET, socket_path
 
 FOLDER = "/var/lib/lxd"
@@ -89,13 +89,21 @@ def _end_processes(host: Host) -> None:
 def _unmount(host: Host) -> None:
     """Unmount all that LXD mounted below its folder, the innermost first."""
     for path in reversed(_mounts(host)):
-        if not host.run(["umount", path], check=False).ok:
+        if not _is_unmounted(host, path):
             host.run(["umount", "--lazy", path], check=False)
     if left := _mounts(host):
         raise ServiceError(
             f"cannot unmount {', '.join(left)} on {host.name}",
             hint="see who uses it with `fuser -vm`, end that, then run the same command again",
         )
+
+
+def _is_unmounted(host: Host, path: str) -> bool:
+    """Unmount one path; False if it is busy, or on storage that does not answer any more."""
+    try:
+        return host.run(["umount", path], check=False, seconds=15).ok
+    except CommandError:
+        return False
 
 
 def _mounts(host: Host) -> list[str]:

@@ -6,6 +6,7 @@ from mcloud import Host, NetworkAccess, NetworkUplink, Offer, ServiceError, Step
 from mcloud_ovn.chassis import CONTROLLER, HOST, SWITCH
 from mcloud_ovn.client import (
     DATABASES,
+    PATIENCE,
     SECONDS,
     active,
     enabled,
@@ -132,6 +133,7 @@ def _end_databases(ctx: StepContext) -> None:
         systemctl(host, "reset-failed", *UNITS, check=False)
         systemctl(host, "enable", CENTRAL)
         systemctl(host, "start", *UNITS)
+        ctx.wait(lambda: _are_new(host) or None, what="OVN's databases to be made anew", patience=PATIENCE)
 
 
 def _is_off(host: Host) -> bool:
@@ -145,6 +147,12 @@ def _is_off(host: Host) -> bool:
     if enabled(host, [CENTRAL]):
         return len(active(host, servers)) < len(servers)
     return not any(host.stat(database.file) for database in DATABASES)
+
+
+def _are_new(host: Host) -> bool:
+    """Whether both databases are there, alone and empty. Raises ServiceError while one is being made."""
+    there = all(host.stat(database.file) for database in DATABASES)
+    return there and not any(is_clustered(host, one) or in_use(host, one) for one in DATABASES)
 
 
 def _drop_ins() -> Sequence[str]:

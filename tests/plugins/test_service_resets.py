@@ -1,0 +1,237 @@
+"""What a reset of our services takes for theirs, and what it leaves: told apart on machines in memory."""
+
+import json
+import sys
+
+import pytest
+
+from mcloud import Disk, Node, Result, Survey
+from mcloud.plugins import Plugins
+from mcloud.remains import Remains
+from mcloud.reset import Reset, reset_plan
+from mcloud.steps import Step
+from mcloud.testing import FakeFile, FakeHost
+from mcloud_ceph import plugin as ceph
+from mcloud_lxd import plugin as lxd
+from mcloud_lxd.client import SNAP_SOCKET
+from mcloud_ovn import plugin as ovn
+
+OSD, CLUSTER = "0f3b5e4c-1111-4222-8333-944455566677", "5d1c8ac2-aaaa-4bbb-8ccc-9ddd0eee0fff"
+SURVEY = Survey(disks=tuple(Disk(device=f"/dev/sd{letter}", size=10**10) for letter in "ab"))
+NODE = Node(name="n1", addresses=("10.0.0.1",), survey=SURVEY)
+FORGET = Step(name="cloud", run=lambda _ctx: None, probe=lambda _ctx: ())
+
+
+def machine(answers, *files, **texts):
+    """Return a machine that answers commands by how they begin; anything else succeeds silently."""
+
+    def answer(call):
+        line = " ".join(call)
+        return next((said for start, said in answers.items() if line.startswith(start)), "")
+
+    there = {path: FakeFile(kind="block" if path.startswith("/dev") else "file") for path in files}
+    there |= {path: FakeFile(content=text.encode()) for path, text in texts.items()}
+    return FakeHost(answer=answer, files=there)
+
+
+def reset_of(host, *, disks="wipe", node_settings=None, **plugins):
+    remains = Remains(frozenset(plugins), {}, node_settings or {})
+    return Reset(host, reset_plan(Plugins.of(**plugins), NODE, remains, disks=disks, own=FORGET))
+
+
+def seen(reset):
+    """Return what each step finds, by its name: what is to go, and what stays."""
+    found = reset.look()
+    return {one.step.name: one.lines for one in found if one.to_do}, [
+        line for one in found if not one.to_do for line in one.lines
+    ]
+
+
+def ran(host, *start):
+    return [" ".join(one) for one in host.calls if one[: len(start)] == start]
+
+
+# ---- Ceph ------------------------------------------------------------------------------------------------
+
+LABEL = f"bluestore block device\n{OSD}\n"
+
+
+def test_only_disks_with_bluestores_label_are_ceph_s():
+    host = machine({"head --bytes=60 /dev/sda": LABEL, "head": "LABELONE"}, "/dev/sda", "/dev/sdb")
+    to_go, _ = seen(reset_of(host, ceph=ceph))
+    assert to_go == {"disks": (f"/dev/sda: an OSD of Ceph ({OSD})",)}
+
+
+def test_disks_are_kept_and_named_unless_they_shall_be_wiped():
+    host = machine({"head --bytes=60 /dev/sda": LABEL}, "/dev/sda", "/dev/sdb")
+    to_go, stays = seen(reset_of(host, disks="keep", ceph=ceph))
+    assert to_go == {}
+    assert stays == [f"/dev/sda still holds an OSD of Ceph ({OSD}): --wipe-disks wipes it"]
+
+
+def test_osds_in_lvm_are_found_by_their_tags():
+    tags = f"  ceph.cluster_fsid={CLUSTER},ceph.osd_fsid={OSD};/dev/sdb(0)\n  ;/dev/sda(0)\n"
+    host = machine({"lvs": tags}, "/dev/sda", "/dev/sdb", "/usr/sbin/lvs")
+    assert seen(reset_of(host, ceph=ceph))[0] == {"disks": (f"/dev/sdb: an OSD of Ceph ({OSD})",)}
+
+
+@pytest.mark.parametrize("in_lvm", [True, False])
+def test_the_disks_of_a_cluster_that_cephadm_runs_here_are_left_alone(in_lvm):
+    shown = json.dumps({"/dev/sda": {"ceph_fsid": CLUSTER}})
+    answers = {"head --bytes=60 /dev/sda": LABEL, "ceph-bluestore-tool show-label --dev /dev/sda": shown}
+    if in_lvm:
+        answers = {"lvs": f"  ceph.cluster_fsid={CLUSTER},ceph.osd_fsid={OSD};/dev/sdb(0)\n"}
+    folder = f"/var/lib/ceph/{CLUSTER}/mon.n1/store"
+    host = machine(answers, "/dev/sda", "/dev/sdb", "/usr/sbin/lvs", folder)
+    to_go, stays = seen(reset_of(host, ceph=ceph))
+    assert to_go == {}
+    assert stays == [f"cephadm runs cluster {CLUSTER}: `cephadm rm-cluster --fsid {CLUSTER} --force` ends it"]
+
+
+def test_a_wiped_disk_belongs_to_root_again():
+    host = machine({"blkid": Result(2, "", ""), "blockdev": str(10**10)}, "/dev/sda", "/dev/sdb")
+    labels = {"/dev/sda": LABEL}
+    rest = host.answer
+
+    def answer(call):
+        if call[0] == "wipefs" and "--all" in call:
+            labels.pop(call[-1], None)
+        return labels.get(call[-1], "") if call[0] == "head" else rest(call)
+
+    host.answer = answer
+    reset = reset_of(host, ceph=ceph)
+    assert reset.carry_out(reset.look()) == ()
+    assert ran(host, "chown") == ["chown root:disk /dev/sda"]
+
+
+def test_a_disk_in_use_is_left_and_said_so():
+    host = machine(
+        {"head --bytes=60 /dev/sda": LABEL, "wipefs --all": Result(1, "", "Device or resource busy")},
+        "/dev/sda",
+        "/dev/sdb",
+    )
+    reset = reset_of(host, ceph=ceph)
+    (left,) = reset.carry_out(reset.look())
+    assert "/dev/sda" in left.reason
+    assert "busy" in left.reason
+    assert not ran(host, "dd")
+
+
+def test_a_conf_of_another_cluster_stays_and_one_of_ours_goes():
+    conf = f"[global]\nfsid = {CLUSTER}\n"
+    foreign = machine({}, **{"/etc/ceph/ceph.conf": conf})
+    to_go, stays = seen(reset_of(foreign, ceph=ceph))
+    assert to_go == {}
+    assert CLUSTER in stays[0]
+    ours = machine({}, **{"/etc/ceph/ceph.conf": f"# Written by mcloud.\n{conf}"})
+    assert seen(reset_of(ours, ceph=ceph))[0] == {"access": ("/etc/ceph/ceph.conf",)}
+    with_data = machine({}, "/var/lib/ceph/mon/ceph-a/keyring", **{"/etc/ceph/ceph.conf": conf})
+    assert "access" in seen(reset_of(with_data, ceph=ceph))[0]
+
+
+def test_images_of_other_pools_stay_mapped():
+    images = {"/sys/bus/rbd/devices/0/pool": "remote\n", "/sys/bus/rbd/devices/0/name": "container_c1\n"}
+    host = machine({}, **images, **{"/sys/bus/rbd/devices/1/pool": "theirs\n"})
+    assert seen(reset_of(host, ceph=ceph))[0] == {
+        "mappings": ("/dev/rbd0, image container_c1 of pool remote",)
+    }
+    reset = reset_of(host, ceph=ceph)
+    reset.carry_out(reset.look())
+    assert ran(host, "rbd") == ["rbd device unmap --options force /dev/rbd0"]
+
+
+# ---- LXD -------------------------------------------------------------------------------------------------
+
+
+def blkid(**labels):
+    """Return what blkid answers: a label of btrfs by disk."""
+    return {
+        f"blkid -p -o export /dev/{disk}": f"DEVNAME=/dev/{disk}\nLABEL={label}\nTYPE=btrfs\n"
+        for disk, label in labels.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("labels", "pools", "given", "ours"),
+    [
+        ({"sda": "local"}, [], None, []),
+        ({"sda": "local", "sdb": "local"}, [], "/dev/sda", ["/dev/sda"]),
+        ({"sda": "home"}, [], "/dev/sda", []),
+        ({"sda": "tank", "sdb": "home"}, ["tank"], None, ["/dev/sda"]),
+    ],
+    ids=["a label alone", "the disk that was given", "given to others since", "a pool of LXD's"],
+)
+def test_a_disk_is_lxds_if_it_was_given_or_bears_the_name_of_a_pool_here(labels, pools, given, ours):
+    host = machine(blkid(**labels), *(f"/var/lib/lxd/storage-pools/{pool}/x" for pool in pools))
+    own = {"lxd": {"n1": {"disk": given}}} if given else None
+    to_go, _ = seen(reset_of(host, node_settings=own, lxd=lxd))
+    assert [line.partition(":")[0] for line in to_go.get("disks", ())] == ours
+
+
+def test_what_lxd_holds_is_told_without_lxd():
+    database = "/var/lib/lxd/database/local.db"
+    said = json.dumps([[["core.https_address", "10.0.0.1:8443"]], [["n2"], ["n1"], [""]]])
+    host = machine(
+        {f"{sys.executable} -I -c": said},
+        "/var/lib/lxd/cluster.crt",
+        "/var/lib/lxd/containers/web",
+        "/var/lib/lxd/containers/shop_db",
+        "/var/lib/lxd/storage-pools/local/custom/default_data/x",
+        database,
+    )
+    (lines,) = seen(reset_of(host, disks="keep", lxd=lxd))[0].values()
+    assert lines == (
+        "membership in a cluster of n1, n2",
+        "settings: core.https_address 10.0.0.1:8443",
+        "containers shop_db, web",
+        "pool local with volumes default_data",
+    )
+
+
+def test_a_database_that_cannot_be_read_is_to_go():
+    host = machine({f"{sys.executable}": Result(1, "", "no database")}, "/var/lib/lxd/database/local.db")
+    assert "which cannot be read" in seen(reset_of(host, lxd=lxd))[0]["server"][0]
+
+
+def test_lxd_that_was_only_started_has_nothing_to_reset():
+    host = machine(
+        {f"{sys.executable} -I -c": "[[], []]"}, "/var/lib/lxd/database/local.db", "/var/lib/lxd/server.crt"
+    )
+    assert seen(reset_of(host, lxd=lxd)) == ({}, [])
+
+
+def test_a_snap_in_use_is_left_with_what_to_do():
+    host = machine({}, SNAP_SOCKET, "/var/snap/lxd/common/lxd/cluster.crt")
+    reset = reset_of(host, lxd=lxd)
+    (left,) = reset.carry_out(reset.look())
+    assert "snap" in left.reason
+    assert "snap remove --purge lxd" in left.hint
+
+
+# ---- OVN -------------------------------------------------------------------------------------------------
+
+
+def test_bridges_that_are_not_ovns_stay_and_are_named():
+    bridges = {"ovs-vsctl --timeout=10 list-br": "br-int\nbr-office\nlxdovn1\n"}
+    ids = {"ovs-vsctl --timeout=10 --format=json": json.dumps({"data": [[["map", [["system-id", "x"]]]]]})}
+    host = machine(bridges | ids, "/usr/bin/ovs-vsctl")
+    assert seen(reset_of(host, ovn=ovn)) == ({}, ["bridge br-office in Open vSwitch is not OVN's"])
+    reset = reset_of(host, ovn=ovn)
+    reset.carry_out(reset.look())
+    assert not [line for line in ran(host, "ovs-vsctl") if "del-br" in line]
+
+
+def test_a_switch_that_hangs_is_changed_for_later():
+    ids = {"ovs-vsctl --timeout=10 --format=json": json.dumps({"data": [[["map", [["ovn-remote", "x"]]]]]})}
+    hangs = {"ovs-vsctl --timeout=10 remove": Result(1, "", "Alarm clock")}
+    host = machine(hangs | ids, "/usr/bin/ovs-vsctl")
+    reset = reset_of(host, ovn=ovn)
+    reset.carry_out(reset.look())
+    later = ["ovs-vsctl", "--timeout=10", "--no-wait"]
+    assert " ".join([*later, "remove", "Open_vSwitch", ".", "external_ids", "ovn-remote"]) in ran(
+        host, *later
+    )
+
+
+def test_a_machine_without_ovn_has_nothing_to_reset():
+    assert seen(reset_of(machine({}), ovn=ovn, lxd=lxd, ceph=ceph)) == ({}, [])
