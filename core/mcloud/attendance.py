@@ -20,9 +20,10 @@ _IN_WORDS: dict[Standing, str] = {
 
 
 def rows(lobby: Lobby) -> Sequence[Row]:
-    """Return all machines that ever came, by name; open are those who are here. A key is a fingerprint.
+    """Return all machines that came and did not quit, by name; open are those who are here.
 
-    A machine that returns is the same row; one that has not introduced itself yet brings nothing.
+    A key is a fingerprint: a machine that returns is the same row. One that has not introduced itself
+    yet brings nothing.
     """
     return [
         Row(
@@ -31,6 +32,7 @@ def rows(lobby: Lobby) -> Sequence[Row]:
             closed=state(guest),
         )
         for guest in lobby.all()
+        if guest.standing != "parted"
     ]
 
 
@@ -56,7 +58,7 @@ def absent(lobby: Lobby, names: Iterable[str]) -> str:
 
 
 def brings(node: Node) -> str:
-    """Return what a machine brings, in some 50 characters: `lxd 5.0.2, ceph 16.2; 2 disks 20 GB; 8 GB`.
+    """Return what a machine brings, in some 50 characters: `lxd 5.0.2, ceph 16.2; 2 disks 20 GB; 8 GB RAM`.
 
     Its services, as far as they are installed, its free disks and their size in all, and its memory.
     """
@@ -67,7 +69,7 @@ def brings(node: Node) -> str:
     )
     free = [disk.size for disk in node.survey.disks if not disk.busy and not disk.read_only]
     disks = f"{len(free)} disk{'s' * (len(free) > 1)} {_size(sum(free))}" if free else "no free disk"
-    memory = _size(node.survey.memory)
+    memory = f"{_size(node.survey.memory)} RAM"
     return printable("; ".join((services or "no service", disks, memory)))
 
 

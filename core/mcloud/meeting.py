@@ -235,9 +235,10 @@ class Meeting:
         left = 0
         for name in self.order.discovery:
             try:
-                settings = self.plugins.manifests[name].settings
+                model = self.plugins.manifests[name].settings
+                settings = model and model.model_validate(self.order.settings.get(name, {}))
                 open_.enter_context(
-                    self.plugins.announce(name, beacon=beacon, settings=settings and settings())
+                    self.plugins.announce(name, beacon=beacon, settings=settings)
                 )
                 left += 1
             except McloudError as error:

@@ -24,7 +24,7 @@ def _node(name="n2", *, disks=(), memory=8 * 10**9, **versions):
 
 # ---- what it brings ------------------------------------------------------------------------------------
 
-BARE = "no free disk; 8 GB"
+BARE = "no free disk; 8 GB RAM"
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,11 @@ BARE = "no free disk; 8 GB"
         (_node(lxd="5.0.2", ceph="16.2.15+ds", ovn="23.03.1"), f"lxd 5.0.2, ceph 16.2, ovn 23.03; {BARE}"),
         (_node(lxd="5.21.1 LTS", ceph=None), f"lxd 5.21; {BARE}"),
         (_node(lxd=""), f"lxd; {BARE}"),
-        (_node(disks=[{"size": 10**12}], memory=1_500_000_000), "no service; 1 disk 1 TB; 1.5 GB"),
-        (_node(disks=[{"size": 10**10}] * 2), "no service; 2 disks 20 GB; 8 GB"),
+        (_node(disks=[{"size": 10**12}], memory=1_500_000_000), "no service; 1 disk 1 TB; 1.5 GB RAM"),
+        (_node(disks=[{"size": 10**10}] * 2), "no service; 2 disks 20 GB; 8 GB RAM"),
         (_node(disks=[{"size": 10**10, "busy": "mounted on /"}]), f"no service; {BARE}"),
         (_node(disks=[{"size": 10**10, "read_only": True}]), f"no service; {BARE}"),
-        (_node(memory=512 * 10**6), "no service; no free disk; 512 MB"),
+        (_node(memory=512 * 10**6), "no service; no free disk; 512 MB RAM"),
     ],
 )  # fmt: skip
 def test_what_a_machine_brings_is_said_in_short(node, said):
@@ -51,7 +51,6 @@ def test_what_a_machine_brings_is_said_in_short(node, said):
         ("here", "", ""),
         ("away", "pulled", "away: pulled"),
         ("trusted", "", "on its way"),
-        ("parted", "", "left"),
         ("failed", "the disk\nburns", "failed: the disk burns"),
     ],
 )
@@ -62,6 +61,12 @@ def test_a_row_is_closed_while_its_machine_is_not_here(standing, reason, said):
     (row,) = rows(lobby)
     assert (row.key, row.closed, row.picked) == (fingerprint(certificate), said, False)
     assert row.cells == ("n2", "10.0.0.2", short(row.key), "")
+
+
+def test_who_quit_is_not_in_the_table_any_more():
+    lobby = Lobby()
+    lobby.pin("n2", make_credentials("n2").certificate).standing = "parted"
+    assert rows(lobby) == []
 
 
 def test_who_is_refused_says_each_reason():

@@ -13,12 +13,19 @@ from mcloud.cli.bugs import BUG, logged, write_down
 from mcloud.cli.screen import Screen
 from mcloud.errors import McloudError, SettingsError
 from mcloud.here import Here
+from mcloud.history import runs
 from mcloud.localhost import LocalHost
 from mcloud.packages import install, install_line, missing
 from mcloud.plugins import Plugins
 from mcloud.secrets import Secrets
+from mcloud.state import State
 
-STOPPED = "Stopped. The same command goes on where it stopped; `mcloud undo` takes back what was done."
+STOPPED = {
+    "not finished": "Stopped. The same command goes on where it stopped; "
+    "`mcloud undo` takes back what was done.",
+    "being undone": "Stopped. `mcloud undo` goes on where it stopped.",
+}
+"""What is said after Ctrl-C, by how the latest run stands."""
 
 PLAIN_VARIABLE = "MCLOUD_PLAIN"
 """Set to 1 by those for whom nothing must be redrawn."""
@@ -46,13 +53,21 @@ def shown(function: Command) -> Command:
             screen.error(error)
             sys.exit(error.exit_code)
         except (KeyboardInterrupt, click.Abort) as stopped:
-            screen.say(STOPPED, type="stopped")
+            screen.say(_stopped(), type="stopped")
             sys.exit(getattr(stopped, "exit_code", 130))
         except Exception as error:  # noqa: BLE001 - whatever is left is a bug: two lines to the person, the rest to a file
             screen.bug(error, write_down(error, screen.known))
             sys.exit(BUG)
 
     return with_screen
+
+
+def _stopped() -> str:
+    try:
+        latest = runs(State())[-1:]
+    except McloudError:
+        latest = ()
+    return STOPPED.get(latest[0].outcome if latest else "", "Stopped. Nothing was changed.")
 
 
 def agreeable(function: Command) -> Command:
