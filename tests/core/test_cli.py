@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from mcloud.state import State
+
 HERE = socket.gethostname().partition(".")[0].lower()
 CODE = "acorn blimp crisp dove ember fritz"
 
@@ -200,6 +202,13 @@ def test_a_service_that_is_not_there_is_refused(mcloud, state, arguments):
 def test_undo_without_a_run_says_so(mcloud):
     done = mcloud("undo")
     assert (done.returncode, done.stderr) == (2, "Error: there is no run to undo on this machine\n")
+
+
+def test_reset_refuses_while_another_mcloud_is_at_work_and_names_it(mcloud, state):
+    with State(state).lock("join"):
+        done = mcloud("reset", "--plan")
+    assert done.returncode == 1
+    assert f"another mcloud is at work on this machine: `join` (process {os.getpid()}" in done.stderr
 
 
 def test_a_wrong_option_is_an_error_of_the_operator_also_with_json(mcloud):

@@ -451,6 +451,64 @@ def test_a_secret_in_a_file_that_all_can_read_is_refused():
     )
 
 
+# ---- reset ---------------------------------------------------------------------------------------------
+
+
+def _gone(ctx):
+    there = ctx.host.read(FILE)
+    ctx.report(FILE)
+    return None if there else ()
+
+
+def _resetting(*, run=lambda ctx: ctx.host.write(FILE, None), probe=_gone):
+    """Return a plugin that greets, and resets as is said."""
+
+    @hookimpl
+    def join():
+        yield _step()
+
+    @hookimpl
+    def reset():
+        yield Step(name="greeting", run=run, probe=probe)
+
+    return _contract(_plugin(join=join, reset=reset))
+
+
+def test_a_reset_that_is_whole_is_in_order():
+    assert not [name for name in _refusals(_resetting()) if "reset" in name]
+
+
+@pytest.mark.parametrize(
+    ("sin", "refused"),
+    [
+        ({"run": lambda _ctx: None}, "left something"),
+        ({"probe": lambda _ctx: ()}, "does not restore what was there"),
+        (
+            {"run": lambda ctx: (ctx.host.write(FILE, None), ctx.host.write("/etc/sinner.bak", "x"))},
+            "does not restore what was there",
+        ),
+    ],
+    ids=["does nothing", "sees nothing", "leaves something beside"],
+)
+def test_a_reset_that_leaves_something_is_refused(sin, refused):
+    assert refused in _refusal(_resetting(**sin), "test_reset_restores_what_was_there")
+
+
+def test_a_reset_that_finds_something_on_a_fresh_machine_is_refused():
+    sinner = _resetting(probe=lambda _ctx: None)
+    assert "on a fresh machine" in _refusal(sinner, "test_a_fresh_machine_has_nothing_to_reset")
+
+
+def test_a_reset_that_is_planned_by_doing_is_refused():
+    @hookimpl
+    def reset():
+        Path("/etc/hostname").read_text()
+        return ()
+
+    sinner = _contract(_plugin(reset=reset))
+    assert "only returns steps" in _refusal(sinner, "test_planning_a_reset_does_nothing")
+
+
 # ---- trust and offers ----------------------------------------------------------------------------------
 
 
