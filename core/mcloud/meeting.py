@@ -237,9 +237,7 @@ class Meeting:
             try:
                 model = self.plugins.manifests[name].settings
                 settings = model and model.model_validate(self.order.settings.get(name, {}))
-                open_.enter_context(
-                    self.plugins.announce(name, beacon=beacon, settings=settings)
-                )
+                open_.enter_context(self.plugins.announce(name, beacon=beacon, settings=settings))
                 left += 1
             except McloudError as error:
                 self.operator.notice(f"{name} cannot announce this machine: {error}")

@@ -58,16 +58,20 @@ def read_remains(state: State) -> Remains:
     return Remains(frozenset(services), settings, node_settings)
 
 
-def usable(state: State) -> Sequence[str]:
+def usable(state: State, *, may_change: bool) -> Sequence[str]:
     """See that the state's folder can be locked and written: what is in the way there is put aside.
 
-    Returns the new paths of what was. Raises McloudError if that is not possible either.
+    Returns the new paths of what was. Raises McloudError if that is not possible, or not to be done.
     """
     wanted = ((state.folder, True), (state.folder / "runs", True), (state.folder / "lock", False))
     moved = []
     try:
         for path, folder in wanted:
             if _is_in_the_way(path, folder=folder):
+                if not may_change:
+                    raise McloudError(
+                        f"{path} is damaged", hint="`mcloud reset` without --plan puts it aside"
+                    )
                 aside = path.with_name(f"{path.name}.damaged-{_now()}")
                 path.rename(aside)
                 moved.append(str(aside))

@@ -4,6 +4,7 @@ Looks first (`survey`), then carries out. It is a run backwards: who wants somet
 offers it, the core's own state last.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -32,6 +33,8 @@ Disks = Literal["keep", "wipe"]
 
 BEGUN = "/run/mcloud"
 """Folder with a file for each step that has begun and not ended; gone with a reboot, as what was stopped."""
+
+AGAIN = "type `mcloud reset` again; if it stays, look at the service's own log, or remove it by hand"
 
 HOOK = "reset"
 CORE = "core"
@@ -156,20 +159,21 @@ class Reset:
     def _do(self, found: Found, watch: Watch) -> Left | None:
         """Carry out one step and look again; return what is left if it is not clean then."""
         lane, step = found.lane, found.step
+        began = time.monotonic()
         watch(of_step(lane, step, "started"))
         self._mark(lane, step, begun=True)
         try:
             step.run(Context(self._around, lane, step, doing="run"))
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the others must go on
             watch(of_step(lane, step, "left", text=_words(error)))
-            return Left(found.key, _words(error), getattr(error, "hint", ""))
+            return Left(found.key, _words(error), getattr(error, "hint", "") or AGAIN)
         self._mark(lane, step, begun=False)
         after = self._see(found.key, lane, step)
         if after.to_do:
             reason = "; ".join(after.lines) or "it can still be seen"
             watch(of_step(lane, step, "left", text=reason))
-            return Left(found.key, reason, "run `mcloud reset` again; then look at the service's own log")
-        watch(of_step(lane, step, "done"))
+            return Left(found.key, reason, AGAIN)
+        watch(of_step(lane, step, "done", seconds=time.monotonic() - began))
         return None
 
     def _began(self, lane: Lane, step: Step) -> bool:

@@ -36,8 +36,8 @@ def reset(screen: Screen, wipe_disks: bool, plan_only: bool, yes: bool) -> None:
     go, and asks; what is not the services' stays. Packages stay, too.
     """
     screen.yes = yes
-    if os.geteuid() == 0 and not plan_only:
-        for path in usable(State()):
+    if os.geteuid() == 0:
+        for path in usable(State(), may_change=not plan_only):
             screen.notice(f"it was damaged and is put aside: {path}")
     with this_machine(screen, "reset") as here:
         remains = read_remains(here.state)
