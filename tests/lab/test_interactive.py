@@ -72,6 +72,11 @@ def kill_initiator(lab, *joiners):
     assert time.monotonic() - began < KNOWN_WITHIN
 
 
+def told(terminal):
+    """Return all that was said at a terminal as one line."""
+    return " ".join(" ".join(terminal.lines).split())
+
+
 def joined(terminal):
     return any("is part of cloud" in line for line in terminal.lines)
 
@@ -108,6 +113,35 @@ def test_a_wrong_code_is_told_to_both_and_a_person_picks_who_takes_part(clean):
     answers = clean.machine("n1").run(["cat", "/var/lib/mcloud/answers.yaml"]).stdout
     assert "n3:" in answers
     assert code not in answers
+
+
+def test_who_does_not_fit_is_told_why_on_both_screens_and_comes_in_once_that_is_put_right(clean):
+    options = ("--service", "lxd", "--service", "ovn", "--expect", "3", "--defaults")
+    initiator = _typed(clean, "n1", "init", *options)
+    code = code_of(initiator)
+    second = join(clean, "n2")
+    let_in(second, code)
+    initiator.expect("n2 .* is here")
+    for wrong, right, status, reason in (
+        ("hostname n2", "hostname n3", 1, "two machines are called n2"),
+        ("mv /usr/bin/ovn-controller /root", "mv /root/ovn-controller /usr/bin", 2, "ovn: wanted 23.03.x"),
+    ):
+        clean.machine("n3").run(["sh", "-c", wrong])
+        try:
+            third = join(clean, "n3")
+            let_in(third, code)
+            assert third.end() == status
+        finally:
+            clean.machine("n3").run(["sh", "-c", right])
+        assert reason in told(third)
+        initiator.expect("was refused")
+        initiator.until(lambda _, reason=reason: reason in told(initiator))
+    third = join(clean, "n3")
+    let_in(third, code)
+    initiator.expect("n3 .* is here")
+    initiator.interrupt()
+    assert initiator.end() == STOPPED
+    assert [second.end(), third.end()] == [1, 1]
 
 
 def test_ctrl_c_while_machines_meet_ends_at_once_and_the_joiner_is_told_why(clean):

@@ -224,3 +224,5 @@ def test_without_ipv4_they_find_each_other_over_ipv6_and_the_cloud_is_as_good(fr
     assert clouds.amiss(fresh, monitors=3) == []
     assert_marks_are_the_same(evening)
     assert_addresses(evening, "fd10:10::")
+    clouds.launch_instances(fresh)
+    clouds.eventually(lambda: clouds.instances_ping(fresh), seconds=60)

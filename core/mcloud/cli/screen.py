@@ -78,7 +78,7 @@ class Screen(Prompts):
             found = [check.model_dump() for check in checks]
             self.output.fields({"type": "plan", "machines": machines, "checks": found})
             return
-        for text, style in (*work_lines(plans), *check_lines(checks), *loss_lines(plans)):
+        for text, style in (("", ""), *work_lines(plans), *check_lines(checks), *loss_lines(plans)):
             self.output.line(text, style)
 
     def confirm(self, destroys: Sequence[str], *, question: str = "Carry out this plan") -> bool:
