@@ -63,10 +63,13 @@ def met(lab):
     return initiator, *joiners
 
 
-def kill_initiator(lab, *joiners):
-    """End `mcloud init` without a word: all joiners say within seconds that it is away, and why."""
+def kill_initiator(lab, *joiners, way="killed"):
+    """End `init` without a word: all joiners say within seconds that it is away, and why they think so."""
     began = time.monotonic()
-    lab.machine("n1").run(["pkill", "-KILL", "-f", "mcloud init"])
+    if way == "killed":
+        lab.machine("n1").run(["pkill", "-KILL", "-f", "mcloud init"])
+    else:
+        lab.kill("n1")
     for joiner in joiners:
         assert joiner.expect(r"n1 is away: ([^;]+);")
     assert time.monotonic() - began < KNOWN_WITHIN
@@ -203,17 +206,20 @@ def test_ctrl_c_on_a_joiner_in_the_middle_of_a_run_and_the_same_command_goes_on(
     assert any("3 machines (n1, n2, n3)" in line for line in initiator.lines)
 
 
-def test_an_initiator_that_is_killed_in_the_questions_is_missed_at_once(clean):
+@pytest.mark.parametrize("way", ["killed", "without power"])
+def test_an_initiator_that_is_killed_in_the_questions_is_missed_at_once(clean, way):
     initiator = init(clean, "--expect", "2")
     code = code_of(initiator)
     joiners = [join(clean, name) for name in ("n2", "n3")]
     for joiner in joiners:
         let_in(joiner, code)
     initiator.expect("Which disk does each machine give to local storage")
-    kill_initiator(clean, *joiners)
+    kill_initiator(clean, *joiners, way=way)
     for joiner in joiners:
         joiner.interrupt()
         assert joiner.end() == STOPPED
+    if way == "without power":
+        clean.boot("n1")
 
 
 def test_an_initiator_that_is_killed_in_the_run_is_missed_at_once_and_typed_again_it_goes_on(clean):
