@@ -148,7 +148,7 @@ def try_out(lab: Lab, cell: Cell) -> Outcome:
     try:
         hand_out(lab, file_of())
         running = {name: begin(lab.machine(name)) for name in lab.names()}
-        amiss = _wait_for_start(lab, cell, running)
+        amiss = wait_for_start(lab, cell.machine, cell.key, running[cell.machine])
         if not amiss:
             FAULTS[cell.fault](lab, cell, running)
         checked, found = _endings[cell.ending](lab, cell, running)
@@ -157,17 +157,17 @@ def try_out(lab: Lab, cell: Cell) -> Outcome:
         lab.down()
 
 
-def _wait_for_start(lab: Lab, cell: Cell, running: Running) -> list[str]:
-    """Wait until the step begins; journals are read from outside, many times a second."""
-    runs = Path(f"/proc/{lab.machine(cell.machine).pid}/root/var/lib/mcloud/runs")
+def wait_for_start(lab: Lab, machine: str, key: str, process: "Popen[str]") -> list[str]:
+    """Wait until a step begins; journals are read from outside, many times a second."""
+    runs = Path(f"/proc/{lab.machine(machine).pid}/root/var/lib/mcloud/runs")
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for path in runs.glob("*.jsonl") if runs.exists() else ():
             text = path.read_text()
             for line in map(json.loads, text[: text.rfind("\n") + 1].splitlines()):
-                if line["event"] == "started" and line["key"] == cell.key:
+                if line["event"] == "started" and line["key"] == key:
                     return []
-        if running[cell.machine].poll() is not None:
+        if process.poll() is not None:
             break
         time.sleep(0.005)
     return [f"the step never began: {clouds.logs(lab)}"]
