@@ -60,9 +60,12 @@ def tree_of(
         meet["patience"] = order.patience
     if order.trust != usual.trust:
         meet["trust"] = order.trust
+    cloud = {"name": order.cloud, "initiator": nodes[0].name, "network": network_of(nodes)}
+    if order.others != "go-on":
+        cloud["others"] = order.others
     return {
         "mcloud": FORMAT,
-        "cloud": {"name": order.cloud, "initiator": nodes[0].name, "network": network_of(nodes)},
+        "cloud": cloud,
         **({"meet": meet} if meet else {}),
         **answers.sections(manifests),
         "machines": {

@@ -72,6 +72,7 @@ ORDER = Order(
     expect=1,
     discovery=("mdns",),
     port=9999,
+    others="stop",
     typed={"name": "home"},
 )
 
@@ -135,6 +136,7 @@ def test_the_file_works_as_it_is_and_is_for_its_owner_alone(tmp_path):
     assert known.mask(again.code.get_secret_value()) != again.code.get_secret_value()
     assert (again.settings, again.secrets, again.given) == (order.settings, order.secrets, order.given)
     assert again.port == 9999
+    assert (again.others, order.others) == ("stop", "stop")
     write(path, questionnaire.tree)
     assert path.read_text() == text
 

@@ -109,6 +109,9 @@ class Kept:
     is_flag=True,
     help=f"Take all machines that join, once none came for {QUIET:.0f} s. Without this and --expect: asked.",
 )
+@click.option(
+    "--all-or-nothing", is_flag=True, help="When one machine fails, stop them all. Else the others go on."
+)
 @click.option("--defaults", is_flag=True, help="Ask nothing: take the default of every question.")
 @click.option(
     "--answers",
@@ -137,6 +140,7 @@ def init(
     discovery: tuple[str, ...],
     expect: int | None,
     all_: bool,
+    all_or_nothing: bool,
     defaults: bool,
     answers: Path | None,
     patience: float,
@@ -173,6 +177,7 @@ def init(
             discovery=discovery,
             port=port,
             patience=patience,
+            others="stop" if all_or_nothing else "go-on",
             typed={"name": name, "services": typed.services, "expect": expect, "all": all_},
         )
         journal = unfinished(here, order)
