@@ -18,6 +18,7 @@ from mcloud.forms import Ask, Choice, Duration, Network, SoFar, Topic
 from mcloud.forms.offered import (
     blank_disks,
     disk_choices,
+    disk_loss,
     find_disk,
     shared_networks,
     stable_path,
@@ -106,6 +107,7 @@ __all__ = [
     "VirtualNetworks",
     "blank_disks",
     "disk_choices",
+    "disk_loss",
     "find_disk",
     "hookimpl",
     "shared_networks",

@@ -226,3 +226,9 @@ def test_rows_of_one_name_are_told_apart_by_the_next_cell():
     ]
     picking = Picking(Pick(question="?", columns=("M", "D"), rows=lambda: rows))
     assert [picking.title(key) for key in "123"] == ["n1 sda", "n1 sdb", "n2"]
+
+
+def test_what_is_of_a_machine_is_not_called_by_the_machines_name_alone():
+    rows = [Row(key="1", cells=("n1", "sda", "ext4"), group="n1")]
+    picking = Picking(Pick(question="Wipe?", columns=("M", "D", "H"), rows=lambda: rows))
+    assert picking.title("1") == "n1 sda"

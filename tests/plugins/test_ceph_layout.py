@@ -7,13 +7,12 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from mcloud import Disk, Nic, Node, Survey, stable_path
+from mcloud import Disk, Nic, Node, Survey, disk_loss, stable_path
 from mcloud_ceph.files import client_caps, conf, fsid_of, keyring, monitor_addresses, new_key
 from mcloud_ceph.layout import (
     copies,
     has_filesystem,
     lasting_path,
-    loss,
     monitors,
     osd_uuid,
     public_address,
@@ -86,7 +85,9 @@ def test_a_disk_is_found_again_after_a_reboot():
     assert lasting_path(node, chosen) == "/dev/disk/by-path/pci-1"
     assert lasting_path(machine(2), plain) == "/dev/sdb"
     assert stable_path(Disk(device="/dev/sdq", size=1)) == "/dev/sdq"
-    assert loss(node, plain) == "everything on /dev/sdb of n1 (10 GiB, FAST 1)"
+    said = "everything on /dev/sdb (ata-FAST_1) of n1 (10.7 GB, FAST 1)"
+    assert (disk_loss(node, plain), disk_loss(node, chosen)) == (said, said)
+    assert disk_loss(machine(2), plain) == "everything on /dev/sdb of n2"
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,7 @@ def test_a_disk_that_may_be_wiped_is_wiped_and_said_to_be():
     with begun(TestAlone()) as (walk, (machine,)):
         machine.content["/dev/sdc"] = "LVM2_member"
         steps = {key.rpartition("/")[2]: step for key, (_lane, step) in walk.plan("n1").steps.items()}
-        assert steps["osd-sdc"].destroys == ("everything on /dev/sdc of n1 (19 GiB)",)
+        assert steps["osd-sdc"].destroys == ("everything on /dev/sdc of n1 (20 GB)",)
         assert steps["osd-sdb"].destroys == ()
         walk.run()
         assert machine.content["/dev/sdc"].startswith(LABEL)

@@ -11,11 +11,23 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mcloud import Disk, NetworkUplink, Result, RunFailed, StoragePool, Survey, VirtualNetworks
+from mcloud import (
+    Disk,
+    DiskChoice,
+    NetworkUplink,
+    Node,
+    Result,
+    RunFailed,
+    StoragePool,
+    Survey,
+    VirtualNetworks,
+)
 from mcloud.testing import FakeFile, FakeHost, OfferContract, PluginContract
 from mcloud_lxd import plugin
+from mcloud_lxd.choice import Local
 from mcloud_lxd.client import SOCKET
-from mcloud_lxd.local import LocalPool
+from mcloud_lxd.cluster import joining_step
+from mcloud_lxd.local import LocalPool, pool_step
 from mcloud_lxd.readiness import Readiness
 
 ONE_AT_A_TIME = threading.RLock()
@@ -456,6 +468,16 @@ def test_a_disk_with_content_is_kept_unless_it_may_be_wiped():
             else:
                 walk.run()
                 assert lxd.disk == "btrfs"
+
+
+def test_a_disk_that_may_be_wiped_is_named_among_what_is_lost():
+    disk = Disk(device="/dev/sda", size=20 * 10**9, content="ext4", links=("/dev/disk/by-id/ata-A",))
+    node = Node(name="n1", addresses=("10.0.0.1",), survey=Survey(disks=(disk,)))
+    for wipe in (True, False):
+        given = {"n1": DiskChoice(path="/dev/disk/by-id/ata-A", wipe=wipe)}
+        lost = ("everything on /dev/sda (ata-A) of n1 (20 GB, ext4)",) if wipe else ()
+        assert pool_step(node, Local(driver="btrfs", disks=given)).destroys == lost
+        assert joining_step(node, Local(driver="btrfs", disks=given)).destroys == lost
 
 
 def test_a_pool_that_failed_half_way_is_made_anew():

@@ -62,10 +62,11 @@ class Picking:
         return tuple(row.key for row in self.rows if row.key in self.marks)
 
     def title(self, key: str) -> str:
-        """Return what a row is called: its first cell, and the second where the first is not its own."""
+        """Return what a row is called: its first cell, and the second where the first is not its own name."""
         row = self._row(key)
         alike = sum(other.cells[:1] == row.cells[:1] for other in self.rows)
-        return clean(" ".join(row.cells[: 1 if alike == 1 else 2]))
+        its_own = alike == 1 and row.cells[:1] != (row.group,)
+        return clean(" ".join(row.cells[: 1 if its_own else 2]))
 
     # ---- rows come, change and go ---------------------------------------------------------------------
 

@@ -31,6 +31,21 @@ def find_disk(node: Node, choice: DiskChoice) -> Disk | None:
     )
 
 
+def disk_name(disk: Disk) -> str:
+    """Return what people call a disk: `/dev/sdb (ata-FAST_1)`."""
+    path = stable_path(disk)
+    return path if path == disk.device else f"{disk.device} ({path.removeprefix('/dev/disk/by-id/')})"
+
+
+def disk_loss(node: Node, choice: DiskChoice) -> str:
+    """Say in words what wiping a disk loses: `everything on /dev/sdb of n1 (512 GB, ext4, MODEL)`."""
+    disk = find_disk(node, choice)
+    if disk is None:
+        return f"everything on {choice.path} of {node.name}"
+    facts = filter(None, (size_text(disk.size), holds(disk), disk.model))
+    return f"everything on {disk_name(disk)} of {node.name} ({', '.join(facts)})"
+
+
 def size_text(size: int) -> str:
     """Return a number of bytes as disks are sold: `512 GB`."""
     for unit, name in _UNITS:
@@ -50,14 +65,10 @@ def disk_choices(node: Node, *, smallest: int = 0, picked: Sequence[str] = ()) -
             return disk.busy or "can only be read"
         return f"smaller than {size_text(smallest)}" if disk.size < smallest else ""
 
-    def name(disk: Disk) -> str:
-        path = stable_path(disk)
-        return path if path == disk.device else f"{disk.device} ({path.removeprefix('/dev/disk/by-id/')})"
-
     return [
         Choice(
             value=stable_path(disk),
-            cells=(name(disk), size_text(disk.size), disk.type, disk.model, holds(disk)),
+            cells=(disk_name(disk), size_text(disk.size), disk.type, disk.model, holds(disk)),
             resource=f"disk:{disk.device}",
             closed=closed(disk),
             picked=disk.device in picked,

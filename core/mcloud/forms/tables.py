@@ -182,7 +182,8 @@ class Table:
 
     def _said(self, key: str) -> str:
         node, choice = self.offers[key]
-        return f"{choice.value} of {node.name} holds {self._held(key)}"
+        name = (choice.cells or (spoken(choice.value),))[0]
+        return f"{name} of {node.name} holds {self._held(key)}"
 
     def _full(self, keys: Sequence[str]) -> list[str]:
         return [key for key in keys if self._held(key)]

@@ -76,12 +76,3 @@ def lasting_path(node: Node, choice: DiskChoice) -> str:
         return choice.path
     found = find_disk(node, choice)
     return stable_path(found) if found else choice.path
-
-
-def loss(node: Node, choice: DiskChoice) -> str:
-    """Say in words what wiping a disk loses: `everything on /dev/sdb of n1 (10 GiB, ext4, MODEL)`."""
-    disk = find_disk(node, choice)
-    if disk is None:
-        return f"everything on {choice.path} of {node.name}"
-    facts = [f"{disk.size / 2**30:.0f} GiB", disk.content, disk.model]
-    return f"everything on {choice.path} of {node.name} ({', '.join(fact for fact in facts if fact)})"

@@ -3,10 +3,20 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from mcloud import DiskChoice, Host, JoinToken, Node, ServiceError, Step, StepContext, wipe_disk
+from mcloud import (
+    DiskChoice,
+    Host,
+    JoinToken,
+    Node,
+    ServiceError,
+    Step,
+    StepContext,
+    disk_loss,
+    wipe_disk,
+)
 from mcloud_ceph import client, disks, tokens, units
 from mcloud_ceph.files import ADMIN_KEYRING, CONF, STATE, fsid_here, fsid_of, keyring
-from mcloud_ceph.layout import lasting_path, loss, osd_uuid, step_name
+from mcloud_ceph.layout import lasting_path, osd_uuid, step_name
 from mcloud_ceph.timing import MAKING
 
 OSDS = f"{STATE}/osd"
@@ -24,7 +34,7 @@ def make(node: Node, disk: DiskChoice) -> Step:
         probe=partial(_probe, node, disk),
         undo=partial(_undo, disk),
         needs=() if node.founder else (JoinToken,),
-        destroys=(loss(node, disk),) if disk.wipe else (),
+        destroys=(disk_loss(node, disk),) if disk.wipe else (),
         loses=(f"all that Ceph keeps on {disk.path} of {node.name}",),
     )
 

@@ -52,7 +52,7 @@ def joining_step(node: Node, local: Local | None) -> Step:
         probe=partial(_see_membership, node.name),
         undo=partial(_leave, node.name, local),
         needs=(JoinToken,),
-        destroys=destroyed(node.name, local),
+        destroys=destroyed(node, local),
         loses=(f"all instances and volumes on {node.name}, and LXD's settings there",),
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from mcloud import Host, Node, Offer, Step, StepContext
+from mcloud import Host, Node, Offer, Step, StepContext, disk_loss
 from mcloud_lxd.choice import LOCAL, Local
 from mcloud_lxd.client import LxdError, call, look, remove, server, set_config
 from mcloud_lxd.disk import prepare, release
@@ -32,7 +32,7 @@ def pool_step(node: Node, local: Local) -> Step:
         probe=partial(_see_pool, node.name, local),
         undo=partial(_leave_pool, node.name, local),
         offers=(LocalPool,),
-        destroys=destroyed(node.name, local),
+        destroys=destroyed(node, local),
         loses=(
             f"all instances and volumes of pool {LOCAL} on {node.name}" + (f" ({disk.path})" if disk else ""),
         ),
@@ -49,10 +49,10 @@ def volumes_step(node: Node) -> Step:
     )
 
 
-def destroyed(name: str, local: Local | None) -> tuple[str, ...]:
+def destroyed(node: Node, local: Local | None) -> tuple[str, ...]:
     """Return what taking a machine's disk destroys, in words."""
-    disk = local.disks.get(name) if local is not None else None
-    return (f"everything on {disk.path} of {name}",) if disk is not None and disk.wipe else ()
+    disk = local.disks.get(node.name) if local is not None else None
+    return (disk_loss(node, disk),) if disk is not None and disk.wipe else ()
 
 
 def member_part(name: str, local: Local) -> dict[str, str]:
