@@ -1,6 +1,6 @@
 """Take a run back on this machine: its journal read backwards, what was adopted left alone."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mcloud.context import Context, Surroundings, read_offers
@@ -46,11 +46,13 @@ def forgotten(plan: Plan, journal: Journal) -> Sequence[str]:
     return [key for key in keys if key not in plan.steps and journal.last(key) in OURS]
 
 
-def undo(around: Surroundings, *, watch: Watch = nobody) -> Undone:
+def undo(around: Surroundings, *, watch: Watch = nobody, forget: Callable[[], None] = lambda: None) -> Undone:
     """Walk the journal backwards and take back each step; a failure is noted and does not stop the walk.
 
-    Can be interrupted and called again. Steps that failed to be undone count as gone if the
-    founding or the join of their service was undone after them.
+    Once nothing is left `forget` is called: it takes away what is kept of the run beside its journal,
+    before that says that all was taken back, and nobody looks at it any more. Can be interrupted and
+    called again. Steps that failed to be undone count as gone if the founding or the join of their
+    service was undone after them.
     """
     journal = around.journal
     if not journal.closed:
@@ -75,6 +77,7 @@ def undo(around: Surroundings, *, watch: Watch = nobody) -> Undone:
         taken.append(key)
         del left[key]
     if not left:
+        forget()
         journal.write("reverted")
     return Undone(tuple(taken), left)
 

@@ -53,9 +53,8 @@ def take_back_failed(screen: Screen, here: Here, digest: str) -> str:
 def take_back(screen: Screen, here: Here, journal: Journal) -> Undone:
     """Take a run back and show what came of it."""
     around = Surroundings(host=here.host, plan=_plan(here, journal), journal=journal)
-    undone = undo_run(around, watch=screen.happened)
-    if journal.has("reverted"):
-        here.state.forget(str(journal.header["run"]))
+    run = str(journal.header["run"])
+    undone = undo_run(around, watch=screen.happened, forget=lambda: here.state.forget(run))
     _tell(screen, undone)
     return undone
 

@@ -10,22 +10,16 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
-from mcloud.cloud import plan_for
 from mcloud.completing import Complete, as_ordered
-from mcloud.context import Surroundings
-from mcloud.inputs import Inputs
-from mcloud.journal import Journal
 from mcloud.model import Beacon, Survey
 from mcloud.order import Order
 from mcloud.plugins import Plugins
-from mcloud.record import record_step, unknown_yet
-from mcloud.secrets import Secrets
 from mcloud.testing.host import FakeHost
-from mcloud.testing.life import ANNOUNCER, Announcer, Life, here_of
+from mcloud.testing.life import ANNOUNCER, Announcer, Life, here_of, take_back
 from mcloud.testing.machine import Machine
 from mcloud.testing.network import Relay
 from mcloud.testing.power import Moment, Power, dying_quietly
-from mcloud.undo import Undone, undo
+from mcloud.undo import Undone
 from mcloud.watch import Happening
 
 CODE = "acorn blimp crisp dove"
@@ -115,6 +109,11 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
         """Have a machine lose its power at the line-th line that its next process writes to its journal."""
         self[machine].fatal = (line, moment)
 
+    def kill(self, machine: str) -> None:
+        """Have a machine lose its power now, if it is on."""
+        if machine in self._powers and self._powers[machine].on:
+            self._powers[machine].lose()
+
     def cut(self, one: str, other: str) -> None:
         """Cut the wire between the initiator and a joiner, until `mend`."""
         self._cuts.add(self._joiner(one, other))
@@ -167,16 +166,10 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
         return Outcome(cloud=results.get("n1", {}), failures=failures, killed=tuple(killed))
 
     def undo(self, name: str) -> Undone:
-        """Type `undo` on one machine: take its latest run back."""
-        machine = self[name]
-        known = Secrets()
-        entry = machine.state.latest()
-        assert entry is not None, f"{name} has no run"
-        journal = Journal.open(machine.state.journal_path(entry.id), known)
-        inputs = Inputs.model_validate(journal.inputs)
-        plugins = Plugins.of(**self._plugins(name))
-        plan = plan_for(plugins, inputs, name, record_step(machine.state, inputs.run, unknown_yet))
-        return undo(Surroundings(host=replace(machine.host, secrets=known), plan=plan, journal=journal))
+        """Type `undo` on one machine; PowerLost where it loses its power on the way."""
+        here, power = here_of(self[name], self._plugins(name), Announcer(self._announced), cut=self._wire_up)
+        self._powers[name] = power
+        return take_back(here)
 
     def story(self) -> str:
         """Return all that the people at the machines were told."""

@@ -11,16 +11,20 @@ from pydantic import SecretStr
 from mcloud import hookimpl
 from mcloud.attending import Attending, completed, ended, resumed
 from mcloud.choosing import Choosing
+from mcloud.cloud import plan_for
 from mcloud.completing import Complete, as_ordered
+from mcloud.context import Surroundings
 from mcloud.errors import SettingsError
 from mcloud.forming import Forming
 from mcloud.here import Here
+from mcloud.inputs import Inputs
 from mcloud.joining import Joining
 from mcloud.journal import Journal
 from mcloud.looking import Looking
 from mcloud.model import API, Beacon, Manifest, Node, Search, Survey
 from mcloud.order import Order
 from mcloud.plugins import Plugins
+from mcloud.record import record_step, unknown_yet
 from mcloud.secrets import Secrets
 from mcloud.selecting import expected
 from mcloud.session import trust
@@ -29,6 +33,7 @@ from mcloud.session.transport import ConnectionLost
 from mcloud.testing.machine import Machine
 from mcloud.testing.network import Relay
 from mcloud.testing.power import MortalState, Power
+from mcloud.undo import Undone, undo
 from mcloud.watch import Happening
 
 ANNOUNCER = "announcer"
@@ -74,6 +79,7 @@ class Life:
             journal=Journal.open(state.journal_path(entry.id), here.known) if entry else None,
             listen="127.0.0.1",
         )
+        self.power.ended = lambda: forming.stop("the power is lost")
         return forming.form()
 
     def _follow(self) -> Mapping[str, Any]:
@@ -157,6 +163,20 @@ def here_of(
     announcer.relay, announcer.power = machine.relay, power
     plugins = Plugins.of(**modules, words=trust, **{ANNOUNCER: announcer})
     return Here(plugins, host, known, MortalState(machine.folder, power)), power
+
+
+def take_back(here: Here) -> Undone:
+    """Do what `mcloud undo` does: take back the latest run that was not yet. SettingsError: there is none."""
+    paths = [here.state.journal_path(entry.id) for entry in reversed(here.state.runs())]
+    journals = (Journal.open(path, here.known) for path in paths if path.exists())
+    journal = next((journal for journal in journals if not journal.has("reverted")), None)
+    if journal is None:
+        raise SettingsError(f"there is no run to undo on {here.host.name}")
+    inputs = Inputs.model_validate(journal.inputs)
+    record = record_step(here.state, inputs.run, unknown_yet)
+    plan = plan_for(here.plugins, inputs, here.host.name, record)
+    around = Surroundings(host=here.host, plan=plan, journal=journal)
+    return undo(around, forget=lambda: here.state.forget(inputs.run))
 
 
 class Announcer:

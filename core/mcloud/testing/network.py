@@ -3,10 +3,16 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 _CHUNK = 65536
+_HEAD = 5
+"""Bytes of a TLS record's head; the last two are its length (RFC 8446, section 5.1)."""
+
+Way = Literal["to", "from"]
+"""Towards the initiator, or from it."""
 
 
 class Relay:
@@ -15,6 +21,8 @@ class Relay:
     def __init__(self) -> None:
         """Listen, with nowhere to pass anything to yet."""
         self.target: tuple[str, int] | None = None
+        self.on_record: Callable[[Way, bool], None] | None = None
+        """Told of every TLS record, as it comes (False) and when it was passed on (True)."""
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -77,8 +85,8 @@ class Relay:
             for end in (near, far):  # else the kernel waits for more to send, 40 ms each time
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             left = [2]
-            self._spawn(lambda near=near, far=far, left=left: self._pass_on(near, far, left))
-            self._spawn(lambda near=near, far=far, left=left: self._pass_on(far, near, left))
+            self._spawn(lambda near=near, far=far, left=left: self._pass_on(near, far, left, "to"))
+            self._spawn(lambda near=near, far=far, left=left: self._pass_on(far, near, left, "from"))
 
     def _reach(self) -> socket.socket | None:
         if self._cut or self.target is None:
@@ -88,13 +96,17 @@ class Relay:
         except OSError:
             return None
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, left: list[int]) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, left: list[int], way: Way) -> None:
         with self._lock:
             self._open |= {source, sink}
         source.settimeout(None)
         with contextlib.suppress(OSError):
-            while not self._cut and (data := source.recv(_CHUNK)):
+            for data in _pieces(source) if self.on_record is None else _records(source):
+                self._tell(way, passed=False)
+                if self._cut:
+                    break
                 sink.sendall(data)
+                self._tell(way, passed=True)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
         with self._lock:
@@ -104,7 +116,28 @@ class Relay:
                 source.close()
                 sink.close()
 
+    def _tell(self, way: Way, *, passed: bool) -> None:
+        if self.on_record is not None:
+            self.on_record(way, passed)
+
     def _spawn(self, work: "threading.Thread | object") -> None:
         thread = threading.Thread(target=work, daemon=True)  # type: ignore[arg-type]
         self._threads.append(thread)
         thread.start()
+
+
+def _pieces(source: socket.socket) -> Iterator[bytes]:
+    while data := source.recv(_CHUNK):
+        yield data
+
+
+def _records(source: socket.socket) -> Iterator[bytes]:
+    """Yield whole TLS records; what is left at the end comes as it is."""
+    pending = b""
+    for data in _pieces(source):
+        pending += data
+        while len(pending) >= (size := _HEAD + int.from_bytes(pending[_HEAD - 2 : _HEAD], "big")) > _HEAD:
+            yield pending[:size]
+            pending = pending[size:]
+    if pending:
+        yield pending

@@ -27,12 +27,15 @@ class Power:
     moment: Moment = "before"
     on: bool = True
     written: int = 0
+    ended: Callable[[], None] = lambda: None
+    """Wakes a process that has lost its power and waits for something: the dead wait for nothing."""
 
     def lose(self) -> None:
         """Switch off: disk, host and network are dead from now on."""
         self.on = False
         self.host.off = True
         self.cut_network()
+        threading.Thread(target=self.ended, name="lost", daemon=True).start()
 
     def check(self) -> None:
         """End whoever writes to the disk of a machine without power."""
@@ -61,6 +64,11 @@ class MortalState(State):
         """Know a machine."""
         self._power.check()
         super().pin(run, name, fingerprint, certificate)
+
+    def forget(self, run: str) -> None:
+        """Forget the machines of a run."""
+        self._power.check()
+        super().forget(run)
 
     def write_cloud(self, record: Mapping[str, Any] | None) -> None:
         """Write the record."""
