@@ -65,7 +65,7 @@ def test_who_quits_is_unmarked_and_who_returns_is_the_same_row(clean):
     initiator.press(RIGHT)
     initiator.until(shows("> [x] n2", "[x] n3", "2 of 2 picked"))
     third.interrupt()
-    initiator.until(shows("[x] n2", "n3 is no longer picked", "1 of "))
+    initiator.until(shows("[x] n2", "n3 is gone and no longer picked", "1 of "))
     third.end()
     third = joining(clean, "n3", code)
     initiator.until(shows("[ ] n3 10.10.0.13"))
