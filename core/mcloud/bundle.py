@@ -26,7 +26,11 @@ SECONDS = 20.0
 LARGEST = 4_000_000
 """Bytes of one file; of a longer one the end is taken."""
 
-_KEPT = ("runs/index", "runs/*.jsonl", "cloud.json", "mcloud.log", "mcloud.log.1", "bugs.log")
+_KEPT = (
+    "runs/index", "runs/*.jsonl", "cloud.json", "mcloud.log", "mcloud.log.1", "bugs.log",
+    # Whose machine was reset still wants to know why.
+    "set-aside/*/index", "set-aside/*/*.jsonl", "set-aside/*/cloud.json",
+)  # fmt: skip
 _COMMANDS = {
     "system/failed-units.txt": ("systemctl", "--failed", "--no-pager"),
     "system/warnings.txt": ("journalctl", "--boot", "--priority", "warning", "--lines", "1000", "--no-pager"),
@@ -40,14 +44,14 @@ _COMMANDS = {
 _LIKE_SECRETS = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----"
     r"|\bAQ[A-Za-z0-9+/]{36,38}={1,2}"
-    r"""|(?<=["' ])(?:\w*(?:password|passphrase|token|secret)\w*)["']?\s*[:=]\s*["']?[^\s"',}]{6,}""",
+    r"""|(?<!\w)(?:\w*(?:password|passphrase|token|secret)\w*)["']?\s*[:=]\s*["']?[^\s"',}]{6,}""",
     re.DOTALL | re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of the archive; `text` is asked for when it is made and may raise McloudError, OSError."""
+    """One file of the archive; `text` is asked for when it is made; what it raises is why it is missing."""
 
     name: str
     text: Callable[[], str]
@@ -88,6 +92,9 @@ def write_bundle(path: Path, wanted: Sequence[Part], *, folder: str, known: Secr
                 _put(archive, f"{folder}/{name}", masked(answer.result(), known))
             elif isinstance(error, McloudError | OSError):
                 missing[name] = known.mask(str(error))
+            elif isinstance(error, Exception):
+                # A bug is what bundles are made for: it takes one part, not all.
+                missing[name] = known.mask(f"{type(error).__name__}: {error}")
             else:
                 raise error
         _put(archive, f"{folder}/missing.json", json.dumps(missing, indent=1))

@@ -98,10 +98,27 @@ def _is_zero(host: Host, path: str, at: int, count: int) -> bool:
 
 
 def _built_on(host: Host, path: str) -> Iterator[tuple[str, str]]:
-    """Yield name and type of all that is built on a disk, what lies on top first."""
-    said = host.run(["lsblk", "--json", "--paths", "--output", "NAME,TYPE", path], seconds=30).stdout
-    for device in json.loads(said or '{"blockdevices": []}')["blockdevices"]:
+    """Yield name and type of all that is built on a disk, what lies on top first.
+
+    Raises ServiceError at once if any of it is mounted or swap: what lies beside it is not to be
+    wiped either.
+    """
+    asked = ["lsblk", "--json", "--paths", "--output", "NAME,TYPE,MOUNTPOINTS", path]
+    said = host.run(asked, seconds=30).stdout
+    devices = json.loads(said or '{"blockdevices": []}')["blockdevices"]
+    if places := [place for device in devices for place in _mounted(device)]:
+        raise ServiceError(
+            f"{path} of {host.name} is in use at {', '.join(places)}; nothing on it was changed",
+            hint="unmount it (`umount`, `swapoff`), if it may be wiped",
+        )
+    for device in devices:
         yield from _above(device)
+
+
+def _mounted(device: Mapping[str, Any]) -> Iterator[str]:
+    yield from (str(place) for place in device.get("mountpoints", ()) if place)
+    for child in device.get("children", ()):
+        yield from _mounted(child)
 
 
 def _above(device: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -67,9 +67,30 @@ def test_what_cannot_be_asked_is_named_without_secrets(tmp_path):
     assert missing == {"a": "it said ***"}
 
 
+def test_a_bug_in_one_part_takes_that_part_alone(tmp_path):
+    def fail():
+        raise KeyError("nobody thought of it")
+
+    path = tmp_path / "b"
+    missing = write_bundle(path, [Part("a", fail), Part("b", lambda: "there")], folder="f", known=Secrets())
+    assert missing == {"a": "KeyError: 'nobody thought of it'"}
+    assert _read(path)["f/b"] == "there"
+
+
+def test_journals_that_a_reset_put_aside_are_in_it(state, tmp_path):
+    aside = state.folder / "set-aside" / "2026-11-23"
+    aside.mkdir(parents=True)
+    for name in ("index", "aa.jsonl", "cloud.json", "other"):
+        (aside / name).write_text(name)
+    names = {part.name for part in parts(FakeHost(), state, Plugins.of())}
+    assert {f"mcloud/set-aside/2026-11-23/{name}" for name in ("index", "aa.jsonl", "cloud.json")} <= names
+    assert "mcloud/set-aside/2026-11-23/other" not in names
+
+
+@pytest.mark.parametrize("before", [" ", "", "{", "?"])
 @pytest.mark.parametrize("secret", [PEM, CEPH_KEY, "trust_password: hunter2hunter2", '"token": "eyJhbGciOi"'])
-def test_what_looks_like_a_secret_is_masked(secret):
-    said = masked(f"before \n {secret}\nafter", Secrets())
+def test_what_looks_like_a_secret_is_masked(secret, before):
+    said = masked(f"before \n{before}{secret}\nafter", Secrets())
     assert said.startswith("before")
     assert said.endswith("after")
     assert secret.rpartition(" ")[2].strip('"') not in said

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from mcloud.journal import Journal
+from mcloud.model import Role
+from mcloud.secrets import Secrets
 from mcloud.state import State
 
 HERE = socket.gethostname().partition(".")[0].lower()
@@ -196,6 +199,36 @@ def test_a_service_that_is_not_there_is_refused(mcloud, state, arguments):
     assert done.returncode in {2, 3}
     assert done.stderr.startswith("Error: ")
     assert touched(state) == []
+
+
+@needs_root
+def test_join_on_a_machine_that_is_in_a_cloud_asks_nothing_before_it_says_so(mcloud, state):
+    State(state).write_cloud({"id": "aa", "name": "home", "members": []})
+    done = mcloud("join")  # with several addresses, the first question would be which
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2,
+        "Error: this machine is in cloud home already",
+    )
+
+
+@needs_root
+def test_what_is_left_of_a_run_that_was_undone_is_not_counted_as_done(mcloud, state):
+    entry = State(state).begin_run(command="join", role=Role.JOINER)
+    journal = Journal.create(State(state).journal_path(entry.id), {"cloud": "home", "nodes": []}, Secrets())
+    journal.write("adopted", "join/ceph/n2/n2/access")
+    assert ", 1 steps done" in mcloud("runs").stdout
+    journal.write("reverted")
+    assert mcloud("runs").stdout.rstrip().endswith("join     undone")
+
+
+@needs_root
+def test_a_bundle_is_made_also_where_the_own_key_is_damaged(mcloud, state, tmp_path):
+    State(state).prepare()
+    for name in ("key.pem", "certificate.pem"):
+        (state / name).write_text("damaged")
+    done = mcloud("bundle", tmp_path / "b.tar.gz")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "b.tar.gz").exists()
 
 
 @needs_root

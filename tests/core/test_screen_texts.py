@@ -181,4 +181,6 @@ def test_what_is_wrapped_of_a_loss_or_a_notice_is_seen_to_belong_to_it():
         "DESTROYS FOR GOOD on a-machine-with-a-long-name: all on",
         "         /dev/disk/by-id/wwn-0x5000c5001234",
     ]
+    assert wrapped("LOST FOR GOOD on n1: " + "all " * 9, 50).split("\n")[1].startswith("     all")
     assert wrapped("word " * 12, 50, hang=2).split("\n")[1] == "  word word"
+    assert wrapped("  " + "word " * 12, 50, hang=4).split("\n")[1].startswith("    word")

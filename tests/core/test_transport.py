@@ -508,6 +508,11 @@ def test_nobody_there_is_said_with_a_hint():
     assert caught.value.hint
 
 
+def test_an_address_that_leads_nowhere_is_said_in_the_systems_words():
+    with pytest.raises(ConnectionLost, match=r"network is unreachable|no route to host|invalid argument"):
+        dial("fe80::1%lo", 9)
+
+
 def test_patience_waits_for_the_door_and_says_why_once():
     here = House()
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -1,6 +1,7 @@
 """A disk is wiped at both ends and wherever copies lie, and proven clean by reading it back."""
 
 import json
+import re
 
 import pytest
 
@@ -73,6 +74,19 @@ def test_what_is_built_on_it_is_closed_first_and_partitions_are_wiped_too():
     assert said.index("wipefs --all --quiet /dev/sdb1") < said.index("wipefs --all --quiet /dev/sdb")
     assert wiped(host, "/dev/sdb1")
     assert "blockdev --rereadpt /dev/sdb" in said
+
+
+@pytest.mark.parametrize("place", ["/srv", "[SWAP]"])
+def test_a_disk_of_which_a_part_is_used_loses_no_other_part(place):
+    parts = [
+        {"name": "/dev/sdb1", "type": "part", "mountpoints": [None]},
+        {"name": "/dev/sdb2", "type": "part", "mountpoints": [place]},
+    ]
+    whole = {"blockdevices": [{"name": "/dev/sdb", "type": "disk", "mountpoints": [], "children": parts}]}
+    host = disk(lsblk=json.dumps(whole))
+    with pytest.raises(ServiceError, match=re.escape(f"is in use at {place}; nothing on it was changed")):
+        wipe_disk(host, "/dev/sdb")
+    assert [call[0] for call in host.calls] == ["lsblk"]
 
 
 @pytest.mark.parametrize(

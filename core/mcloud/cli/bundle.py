@@ -1,5 +1,7 @@
 """`mcloud bundle`: everything that helps to find a fault, in one archive without secrets."""
 
+import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,10 +29,13 @@ def bundle(screen: Screen, file: Path | None) -> None:
     Secrets are masked; look through the archive all the same before you pass it on: it holds names,
     addresses and serial numbers. FILE is a .tar.gz.
     """
+    if os.geteuid() != 0:
+        raise McloudError("what a bundle is made of can be read by root alone", hint="try it with sudo")
     state, host = State(), LocalHost(screen.known)
-    own = load(certificate_path=state.certificate_path, key_path=state.key_path)
-    if own is not None:
-        screen.known.add(own.key)
+    with suppress(McloudError, OSError):  # damaged: all the more a reason for a bundle, which never holds it
+        own = load(certificate_path=state.certificate_path, key_path=state.key_path)
+        if own is not None:
+            screen.known.add(own.key)
     name = f"mcloud-{host.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     path = file or Path(f"{name}.tar.gz")
     screen.notice("asking this machine and its services")

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from mcloud.attending import completed, resumed
 from mcloud.cli.attend import Way, attend
 from mcloud.cli.beginning import own_address_asked
-from mcloud.cli.common import need_packages, shown, this_machine, with_plugins
+from mcloud.cli.common import need_packages, refuse_second_cloud, shown, this_machine, with_plugins
 from mcloud.cli.screen import Screen
 from mcloud.errors import SettingsError, TrustError
 from mcloud.here import Here
@@ -106,6 +106,8 @@ def _address(screen: Screen, here: Here, wanted: str | None) -> str:
         own = Inputs.model_validate(joined[0].inputs).node(here.host.name)
         if own is not None:
             return own.address
+    if joined is None:
+        refuse_second_cloud(here)  # before a person is asked anything
     return own_address_asked(here, screen, wanted)
 
 

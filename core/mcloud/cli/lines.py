@@ -7,7 +7,7 @@ from mcloud.cli.failing import spoken
 from mcloud.watch import Happening
 
 NARROWEST = 40
-_LABEL = re.compile(r"(?:.{0,22}\S)? {2,}(?=\S)|[A-Z][A-Za-z ]{1,20}: (?=\S)|DESTROYS (?=FOR GOOD)")
+_LABEL = re.compile(r"(?:.{0,22}\S)? {2,}(?=\S)|[A-Z][A-Za-z ]{1,20}: (?=\S)|(?:DESTROYS|LOST) (?=FOR GOOD)")
 """What a line begins with: anything short before two blanks, a word and a colon, or the word for a loss."""
 
 
@@ -30,7 +30,7 @@ def clean(text: str) -> str:
 def wrapped(text: str, width: int, hang: int = 0) -> str:
     """Wrap lines between words; what follows stands below the text, right of what labels it.
 
-    Where nothing labels it, it stands `hang` blanks in.
+    It stands `hang` blanks in at least.
     """
     lines = []
     for line in text.split("\n"):
@@ -38,7 +38,7 @@ def wrapped(text: str, width: int, hang: int = 0) -> str:
         lines += textwrap.wrap(
             line,
             max(NARROWEST, width - 1),
-            subsequent_indent=" " * (label.end() if label else hang),
+            subsequent_indent=" " * max(label.end() if label else 0, hang),
             break_long_words=False,
             break_on_hyphens=False,
         ) or [""]

@@ -72,7 +72,7 @@ class Output:
     ) -> None:
         """Print text; on a terminal wrapped between words (unless `verbatim`) and in a rich style.
 
-        `hang` is by how much what is wrapped stands in.
+        `hang` is by how much what is wrapped stands in at least.
         """
         text = clean(self.known.mask(text) if masked else text)
         stream = sys.stderr if error else sys.stdout

@@ -1,5 +1,7 @@
 """`mcloud runs` and `mcloud runs show`: what was done on this machine, when, by which plugin, how long."""
 
+from typing import Any
+
 import click
 
 from mcloud.cli.common import shown
@@ -25,7 +27,7 @@ def runs(screen: Screen) -> None:
     if not known:
         screen.say("There was no run on this machine yet.", type="text")
     for run in known:
-        screen.say(_line(run), verbatim=True, type="run", **_fields(run))
+        screen.say(_line(run), type="run", **_fields(run))
 
 
 @runs.command()
@@ -34,7 +36,7 @@ def runs(screen: Screen) -> None:
 def show(screen: Screen, id: str) -> None:  # noqa: A002 - click's name for the argument
     """Tell one run step by step: when, what, how long; the latest if no ID is given."""
     run = find(State(), id)
-    screen.say(_line(run), "bold", verbatim=True, type="run", **_fields(run))
+    screen.say(_line(run), "bold", type="run", **_fields(run))
     began = run.entry.created
     for told in run.story():
         seconds = max(0.0, (told.at - began).total_seconds())
@@ -48,7 +50,9 @@ def show(screen: Screen, id: str) -> None:  # noqa: A002 - click's name for the 
 def _line(run: Run) -> str:
     when = run.entry.created.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     failed = f", {len(run.failed)} failed" if run.failed else ""
-    return f"{run.entry.id}  {when}  {run.entry.command:8} {run.outcome}, {run.done} steps done{failed}" + (
+    # What an undo leaves is what was there before: nothing that this run has done.
+    done = "" if run.outcome == "undone" else f", {run.done} steps done"
+    return f"{run.entry.id}  {when}  {run.entry.command:8} {run.outcome}{done}{failed}" + (
         f"  (cloud {run.cloud}: {', '.join(run.machines)})" if run.machines else ""
     )
 
@@ -61,7 +65,7 @@ def _said(told: Told) -> str:
     return f"{told.plugin:6} {told.step} for {told.about}  {told.event}{took}{text}"
 
 
-def _fields(run: Run) -> dict[str, object]:
+def _fields(run: Run) -> dict[str, Any]:
     return {
         "id": run.entry.id,
         "command": run.entry.command,

@@ -140,7 +140,7 @@ class Screen(Prompts):
             self.output.fields(error_fields(error))
             return
         for line in error_lines(error):
-            self.output.line(line, error=True)
+            self.output.line(line, error=True, hang=2 * HANG)
 
     def bug(self, error: Exception, where: str) -> None:
         """Tell of a mistake in the program, in two lines; `where` says where the rest is."""

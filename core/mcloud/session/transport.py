@@ -1,6 +1,7 @@
 """The channel between two machines: `dial` it, or be given one by a `Door`; plain calls, from any thread."""
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import Callable
@@ -219,4 +220,6 @@ def _in_words(error: OSError | ConnectionLost) -> str:
         return "no answer"
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens there"
-    return printable(error.strerror or str(error) or type(error).__name__)
+    # asyncio puts words of its own in the system's place; numbers below 0 are the resolver's.
+    said = os.strerror(error.errno).lower() if (error.errno or 0) > 0 else error.strerror
+    return printable(said or str(error) or type(error).__name__)

@@ -81,6 +81,6 @@ def _advice(heard: Heard) -> str:
             f"on this very network, or {given}"
         )
     return (
-        f"let firewalls pass UDP port {PORT} on both machines; cloud networks, and switches with IGMP "
-        f"snooping and no querier, carry no multicast: then {given}"
+        f"is `mcloud init` running there? Let firewalls pass UDP port {PORT} on both machines; cloud "
+        f"networks, and switches with IGMP snooping and no querier, carry no multicast: then {given}"
     )
