@@ -8,7 +8,7 @@ import pytest
 from terminals import Terminal
 
 BEGIN = """
-    import logging, sys, threading, time, warnings
+    import logging, select, sys, threading, time, warnings
     from mcloud.cli.screen import Screen
     from mcloud.cli.stopping import stoppable
     from mcloud.errors import ServiceError
@@ -98,6 +98,23 @@ def test_lines_from_many_threads_logs_and_stray_prints_stay_whole_while_lanes_ar
             assert f"error {machine} {number}" in terminal.lines
     assert terminal.lines[-1] == "the end"
     assert not any("steps done" in line for line in terminal.lines)
+
+
+def test_an_enter_too_many_confirms_no_plan():
+    terminal = program("""
+        screen.ask("The last question")
+        print("planning", flush=True)
+        select.select([sys.stdin], [], [])  # until the second Enter is there
+        print("agreed", screen.confirm([]))
+    """)
+    terminal.expect("The last question: ")
+    terminal.press("\r")
+    terminal.expect("planning")
+    terminal.press("\r")
+    terminal.expect(r"Carry out this plan\? \[Y/n\] ")
+    terminal.type("n")
+    assert terminal.end() == 0
+    assert terminal.lines[-1] == "agreed False"
 
 
 def test_a_question_stays_below_what_is_said_meanwhile_and_lanes_wait_for_it():

@@ -16,6 +16,7 @@ from mcloud.cli.live import lane_lines
 from mcloud.cli.output import Output
 from mcloud.cli.plans import check_lines, loss_lines, work_lines
 from mcloud.cli.prompts import Prompts
+from mcloud.cli.typed import forget_lines
 from mcloud.errors import McloudError, SettingsError
 from mcloud.model import Check
 from mcloud.secrets import Secrets
@@ -91,6 +92,8 @@ class Screen(Prompts):
         if destroys:
             things = "what is" if len(destroys) == 1 else f"the {len(destroys)} things"
             question += f", and lose {things} named above for good"
+        if not self.yes:
+            forget_lines()  # an Enter too many at the last question would be a yes to a plan nobody has seen
         agreed = self.yes or self.agree(question, default=not destroys)
         self.mark("confirmed")
         return agreed

@@ -5,7 +5,7 @@ import select
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -29,6 +29,12 @@ def read_line(seconds: float | None = None) -> str | None:
     if not line:
         raise click.Abort
     return line.decode(errors="replace").strip()
+
+
+def forget_lines() -> None:
+    """Drop what was typed already: nobody has read yet what that would answer."""
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 @contextmanager

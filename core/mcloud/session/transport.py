@@ -221,5 +221,6 @@ def _in_words(error: OSError | ConnectionLost) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens there"
     # asyncio puts words of its own in the system's place; numbers below 0 are the resolver's.
-    said = os.strerror(error.errno).lower() if (error.errno or 0) > 0 else error.strerror
+    number = error.errno or 0
+    said = os.strerror(number).lower() if number > 0 else error.strerror
     return printable(said or str(error) or type(error).__name__)
