@@ -22,6 +22,7 @@ from mcloud.operator import Operator
 from mcloud.order import Order
 from mcloud.plan import Plan, Stage, refuse_more_losses
 from mcloud.plugins import Plugins
+from mcloud.recalling import LAST_WORDS, awaited, bring_after
 from mcloud.record import by_plugin, cloud_of, record_step
 from mcloud.rehearsal import outlook_lines
 from mcloud.run import Execution
@@ -32,9 +33,6 @@ from mcloud.session.initiator import Initiator
 from mcloud.session.protocol import Go, Mood, OutlookLine
 from mcloud.state import State
 from mcloud.watch import Watch
-
-LAST_WORDS = 60.0
-"""Seconds to wait for those that are away when all is done: they only have the record to fetch."""
 
 
 @dataclass
@@ -63,8 +61,10 @@ class Forming:
     checks: tuple[Check, ...] = ()
     """What the checks found; empty for a run that goes on."""
     _cloud: Mapping[str, Any] = field(default_factory=dict)
+    _patience: float = field(init=False)  # seconds for those that are away when all is done
 
     def __post_init__(self) -> None:
+        self._patience = min(self.order.patience, LAST_WORDS)
         told = (self.watch, self.operator.notice, self.operator.machine)
         self._hosting = Hosting(self.plugins, self.state, self.known, *told)
         self._meeting = Meeting(
@@ -114,23 +114,23 @@ class Forming:
         return dict(self._hosting.failed)
 
     def _recalled(self, initiator: Initiator, inputs: Inputs) -> bool:
-        """Whether all was done already, but not all have heard it: then that is all there is to do."""
+        """Whether all was done here already, but not all have heard it: then only they have work to do."""
         key = f"close/core/{self.node.name}/{self.node.name}/record"
         cloud = self.state.read_cloud()
         if self.journal is None or self.journal.last(key) != "done" or cloud is None:
             return False
-        self._cloud, self._hosting.journal = cloud, self.journal
-        self._hosting.expect(inputs)
+        self._cloud = cloud
+        plan = founder_plan(self.plugins, inputs, record_step(self.state, inputs.run, lambda: cloud))
+        self._connect(initiator, inputs, plan, self.journal)
         initiator.proposal = proposal(self.order, inputs)
+        self._patience = bring_after(initiator, inputs, cloud, self.journal, self._patience)
         return True
 
     def _finish(self, initiator: Initiator) -> None:
         """Say that the cloud is formed; close the run, unless somebody did not hear it."""
         assert self.journal is not None  # noqa: S101 - a run that comes to its end has one
-        joiners = {node["name"] for node in self.journal.inputs["nodes"][1:]}
-        patience = min(self.order.patience, LAST_WORDS)
-        initiator.part("done", cloud=self._cloud, awaited=joiners - self.journal.parted, patience=patience)
-        if deaf := sorted(joiners - self.journal.parted):
+        initiator.part("done", cloud=self._cloud, awaited=awaited(self.journal), patience=self._patience)
+        if deaf := sorted(awaited(self.journal)):
             who = ", ".join(deaf)
             self.operator.notice(f"{who} did not hear the end: type the same command again here and there")
         elif not self.journal.finished:

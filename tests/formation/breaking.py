@@ -121,6 +121,13 @@ class Broken:
             self._timers.append(timer)
             timer.start()
 
+    def calm(self):
+        """Have nothing go wrong any more."""
+        self.faults.clear()
+        self.service.fails.clear()
+        for machine in self.cloud.machines.values():
+            machine.fatal = None
+
     # ---- what people type ------------------------------------------------------------------------------
 
     @property

@@ -115,3 +115,18 @@ def test_a_new_run_with_clustered_machines_is_refused(make_cloud, clustered):
     outcome = cloud.form()
     assert clustered.refused == {"n2": 1}
     assert "checks found" in str(outcome.failures["n1"])
+
+
+def test_who_failed_to_adapt_comes_after_when_all_type_the_command_again(make_cloud, store, compute, failing):
+    """It is in the cloud and in the record: its last steps must not be out of reach for ever."""
+    service = failing("n2", stage="adapt")
+    cloud = make_cloud(3, plugins={"store": store, "compute": compute, "failing": service})
+    cloud.form()
+    assert "n2 did not hear the end" in cloud.story()
+    # As long as it is not put right the same is said again.
+    assert isinstance(cloud.form(without=["n3"]).failures["n2"], errors.RunFailed)
+    service.fails = False
+    cloud.form(without=["n3"]).good()
+    assert cloud["n2"].cloud == cloud["n1"].cloud
+    assert cloud["n1"].journal().finished
+    assert cloud["n2"].lines()[-1][0] == "finished"

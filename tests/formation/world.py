@@ -35,6 +35,8 @@ class World:
             if self.cluster is None:
                 raise ServiceError("there is no cluster")
             self._revoke(machine)
+            if machine in self.members:
+                return f"{machine} is in already"
             token = f"a-token-of-{self.cluster}-for-{machine}-{len(self.secrets):04d}"
             self.tokens[token] = machine
             self.secrets.append(token)
