@@ -139,9 +139,10 @@ class Attending:
         if failure is not None:
             raise failure
         if farewell.mood in {"failed", "aborted"}:
+            begun = "when it goes on, type the same command here again; or take back with `mcloud undo`"
             raise McloudError(
                 f"{peer.name} gave up: {farewell.reason or farewell.mood}",
-                hint="when it goes on, type the same command here again; or take back with `mcloud undo`",
+                hint=begun if work.run else "nothing was changed here; start it again there, then here",
             )
         return farewell
 

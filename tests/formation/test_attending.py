@@ -441,3 +441,4 @@ def test_an_initiator_that_gives_up_says_why_at_once(lead, staying, reason):
         thread.join(10)
         assert time.monotonic() - began < 5
     assert f"n1 gave up: {reason}" in str(ended[0])
+    assert "nothing was changed here" in ended[0].hint

@@ -121,6 +121,7 @@ def test_all_stop_when_one_fails_if_that_is_wanted(make_cloud, store, compute, f
         outcome.failures["n1"].exceptions[0]
     )
     assert "gave up" in str(outcome.failures["n2"])
+    assert "`mcloud undo`" in outcome.failures["n2"].hint
     assert all(machine.cloud is None for machine in cloud.machines.values())
     service.fails = False
     cloud.form().good()
