@@ -75,6 +75,14 @@ def test_osds_in_lvm_are_found_by_their_tags():
     assert seen(reset_of(host, ceph=ceph))[0] == {"disks": (f"/dev/sdb: an OSD of Ceph ({OSD})",)}
 
 
+def test_a_disk_with_volumes_of_others_beside_an_osd_is_never_wiped():
+    osd = f"  ceph.cluster_fsid={CLUSTER},ceph.osd_fsid={OSD}"
+    host = machine({"lvs": f"{osd};/dev/sdb(0)\n  ;/dev/sdb(256),/dev/sda(0)\n"}, "/dev/sdb", "/usr/sbin/lvs")
+    to_go, stays = seen(reset_of(host, ceph=ceph))
+    assert to_go == {}
+    assert stays == ["/dev/sdb holds an OSD of Ceph beside volumes of others, and is left alone: see `lvs`"]
+
+
 @pytest.mark.parametrize("in_lvm", [True, False])
 def test_the_disks_of_a_cluster_that_cephadm_runs_here_are_left_alone(in_lvm):
     shown = json.dumps({"/dev/sda": {"ceph_fsid": CLUSTER}})

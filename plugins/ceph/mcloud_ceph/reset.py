@@ -17,7 +17,7 @@ from mcloud_ceph import units
 from mcloud_ceph.files import ADMIN_KEYRING, CLIENT_KEYRING, CONF, STATE, fsid_of
 from mcloud_ceph.layout import POOL
 from mcloud_ceph.osds import OSDS
-from mcloud_ceph.reset_disks import clusters_of_cephadm, probe_disks, wipe_all
+from mcloud_ceph.reset_disks import clusters_of_cephadm, probe_disks, shared_in_lvm, wipe_all
 
 KINDS = ("mgr", "mds", "osd", "mon")
 
@@ -176,6 +176,8 @@ def _give_back(host: Host, folder: str) -> None:
 def _others(ctx: StepContext) -> Sequence[Offer]:
     for cluster in clusters_of_cephadm(ctx.host):
         ctx.report(f"cephadm runs cluster {cluster}: `cephadm rm-cluster --fsid {cluster} --force` ends it")
+    for path in shared_in_lvm(ctx.host):
+        ctx.report(f"{path} holds an OSD of Ceph beside volumes of others, and is left alone: see `lvs`")
     return ()
 
 

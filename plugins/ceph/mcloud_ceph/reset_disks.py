@@ -42,18 +42,37 @@ def _cluster_of(host: Host, path: str) -> str:
     return ""
 
 
-def _osds_in_lvm(host: Host, others: Sequence[str]) -> dict[str, str]:
-    """Return the OSDs that `ceph-volume` made, by disk: it tags their volumes (`ceph.osd_fsid=...`)."""
+def shared_in_lvm(host: Host) -> Sequence[str]:
+    """Return the disks on which LVM keeps volumes of others beside an OSD: never wiped."""
+    osds, others = _volumes(host, clusters_of_cephadm(host))
+    return sorted(osds.keys() & others)
+
+
+def _osds_in_lvm(host: Host, clusters: Sequence[str]) -> dict[str, str]:
+    """Return the OSDs that `ceph-volume` made, by disk; not on disks that hold anything else."""
+    osds, others = _volumes(host, clusters)
+    return {disk: osd for disk, osd in osds.items() if disk not in others}
+
+
+def _volumes(host: Host, clusters: Sequence[str]) -> tuple[dict[str, str], set[str]]:
+    """Return OSDs by disk, and the disks with volumes that are no OSD's, or of one of these clusters.
+
+    `ceph-volume` tags what it makes (`ceph.osd_fsid=...`). Hidden volumes count: a thin pool has its
+    space by them alone.
+    """
+    osds, others = dict[str, str](), set[str]()
     if host.stat("/usr/sbin/lvs") is None and host.stat("/sbin/lvs") is None:
-        return {}
-    asked = ["lvs", "--noheadings", "--separator", ";", "--options", "lv_tags,devices"]
-    found: dict[str, str] = {}
+        return osds, others
+    asked = ["lvs", "--all", "--noheadings", "--separator", ";", "--options", "lv_tags,devices"]
     for line in host.run(asked, check=False, seconds=30).stdout.splitlines():
         tags, _, devices = line.strip().partition(";")
         osd = re.search(r"ceph\.osd_fsid=([0-9a-f-]{36})", tags)
-        if osd and not any(f"ceph.cluster_fsid={other}" in tags for other in others):
-            found |= {device.partition("(")[0]: osd[1] for device in devices.split(",")}
-    return found
+        disks = {device.partition("(")[0] for device in devices.split(",")}
+        if osd and not any(f"ceph.cluster_fsid={other}" in tags for other in clusters):
+            osds |= dict.fromkeys(disks, osd[1])
+        else:
+            others |= disks
+    return osds, others
 
 
 def probe_disks(disks: Sequence[Disk], ctx: StepContext, *, wipe: bool) -> Sequence[Offer] | None:
