@@ -52,7 +52,7 @@ def undo(around: Surroundings, *, watch: Watch = nobody, forget: Callable[[], No
     Once nothing is left `forget` is called: it takes away what is kept of the run beside its journal,
     before that says that all was taken back, and nobody looks at it any more. Can be interrupted and
     called again. Steps that failed to be undone count as gone if the founding or the join of their
-    service was undone after them.
+    service was undone after them, and they cannot be seen any more.
     """
     journal = around.journal
     if not journal.closed:
@@ -72,7 +72,8 @@ def undo(around: Surroundings, *, watch: Watch = nobody, forget: Callable[[], No
         if step.undo is not None:
             watch(of_step(lane, step, "undone" if reason is None else "left", text=reason or ""))
     gone = [key for key in around.plan.steps if journal.last(key) == "undone"]
-    for key in [key for key in left if _went_with_its_service(around.plan, key, gone, left)]:
+    went = [key for key in left if _went_with_its_service(around.plan, key, gone, left)]
+    for key in [key for key in went if not _still_seen(around, key)]:
         journal.write("undone", key, note="gone with its service")
         taken.append(key)
         del left[key]
@@ -94,6 +95,20 @@ def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> str | 
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the walk must go on
         return f"{type(error).__name__}: {error}"
     return f"{key} was undone without an error, but can still be seen" if still_there else None
+
+
+def _still_seen(around: Surroundings, key: str) -> bool:
+    """Whether what was to be undone is there for certain: of a service that is gone nobody can tell.
+
+    A step without an undo made nothing of its own: what its probe sees is no sign.
+    """
+    lane, step = around.plan.steps.get(key, (None, None))
+    if lane is None or not isinstance(step, Step) or step.undo is None:
+        return False
+    try:
+        return look(around, lane, step) is not None
+    except Exception:  # noqa: BLE001 - a plugin may raise anything, and the walk must go on
+        return False
 
 
 def _went_with_its_service(plan: Plan, key: str, gone: Sequence[str], left: Collection[str]) -> bool:

@@ -115,9 +115,32 @@ def test_again_it_goes_on_with_what_was_left(world, lane, step, deeds, take_back
     assert world.lines()[-1] == ("reverted", "")
 
 
-def test_what_lived_in_a_service_went_with_it(world, lane, step, take_back):
+def _end_with(*paths):
+    """Return the undo of a founding that ends a service with all that is in it."""
+
+    def end(ctx):
+        for path in paths:
+            ctx.host.write(path, None)
+
+    return end
+
+
+def test_what_is_still_seen_did_not_go_with_its_service(world, lane, step, take_back):
     lanes = (
         lane(step("found"), stage="found", hook="bootstrap"),
+        lane(step("file", undo=lambda _ctx: None), stage="adapt", hook="adapt"),
+    )
+    for stage in ("found", "adapt"):
+        world.run(*lanes, stage=stage)
+    undone = take_back(*lanes)
+    assert _names(undone.taken_back) == ["found"]
+    assert "can still be seen" in undone.left["adapt/fruit/n1/n1/file"]
+    assert ("reverted", "") not in world.lines()
+
+
+def test_what_lived_in_a_service_went_with_it(world, lane, step, take_back):
+    lanes = (
+        lane(step("found", undo=_end_with("/found", "/pool")), stage="found", hook="bootstrap"),
         lane(step("pool", undo=_fail), stage="configure", hook="configure"),
         lane(step("other", undo=_fail), stage="configure", hook="configure", plugin="other"),
     )

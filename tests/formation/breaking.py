@@ -118,8 +118,8 @@ class Broken:
         else:
             self.cloud.cut("n1", fault.machine)
             timer = threading.Timer(AWHILE, self.cloud.mend, ("n1", fault.machine))
-            self._timers.append(timer)
             timer.start()
+            self._timers.append(timer)
 
     def calm(self):
         """Have nothing go wrong any more."""
@@ -177,6 +177,7 @@ class Broken:
                         self.killed.append(name)
                         continue
                 assert undone.left == {}, f"{name} cannot take back {undone.left}"
+                assert name not in self.world.members, f"the service still knows {name}"
 
     def _begun(self, name):
         begun = self.cloud[name].state.latest()
@@ -242,12 +243,3 @@ def whole(name):
     own = ("founded", "pool") if name == "n1" else ("request", "entered")
     ours = {f"/svc/{what}": "done" for what in (*own, "packages", "adapted")}
     return {**BEFORE, **ours, "/etc/svc.conf": f"{BEFORE['/etc/svc.conf']}, and ours"}
-
-
-def undisturbed(machines):
-    """Return what there is to break in a run: the lines, uses and records of each machine."""
-    with Broken(machines) as broken:
-        broken.cloud.form().good()
-        broken.check_cloud()
-        lines = {(name, "line"): len(broken.cloud[name].lines()) for name in broken.names}
-        return {**broken.counts, **lines}

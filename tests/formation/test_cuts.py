@@ -3,8 +3,8 @@
 import itertools
 
 import pytest
-from breaking import Broken, Fault, undisturbed
-from trying import EVERYTHING, try_all
+from breaking import Broken, Fault
+from trying import EVERYTHING, try_all, undisturbed
 
 WAYS = list(itertools.product(("lost", "after"), ("", "n1", "n2")))
 """Whether the message arrives, and who loses its power with it."""

@@ -3,8 +3,8 @@
 import itertools
 
 import pytest
-from breaking import Broken, Fault, undisturbed
-from trying import EVERYTHING, try_all
+from breaking import Broken, Fault
+from trying import EVERYTHING, try_all, undisturbed
 
 MOMENTS = ("before", "torn", "after")
 
@@ -22,7 +22,8 @@ def test_killed_anywhere_and_resumed():
                 moments = MOMENTS if EVERYTHING else (next(turn),)
                 cases += [Fault(machine=name, at=at, number=number, how=how) for how in moments]
     if not EVERYTHING:
-        cases = [case for case in cases if case.machine != "n3"]
+        # At each line of two machines: test_killed.py.
+        cases = [case for case in cases if case.machine != "n3"][::2]
 
     def attempt(fault):
         with Broken(3, [fault]) as broken:

@@ -65,7 +65,7 @@ def follow(schedule):
 
 @pytest.mark.timeout(3000 if EVERYTHING else 90)
 @settings(
-    max_examples=max(1, int(6 * BUDGET)),
+    max_examples=max(1, int(3 * BUDGET)),
     derandomize=BUDGET <= 1,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -1,9 +1,10 @@
-"""Many tries side by side, and how many of them there are to be."""
+"""Many tries side by side: how many there are to be, and where."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from mcloud.errors import McloudError
+from breaking import Broken
+
 from mcloud.testing.host import PowerLost
 from mcloud.testing.power import dying_quietly
 
@@ -20,7 +21,7 @@ def try_all(cases, attempt):
     def tried(case):
         try:
             attempt(case)
-        except (AssertionError, McloudError, PowerLost) as error:
+        except (Exception, PowerLost) as error:  # noqa: BLE001 - whatever it was, it is told with its case
             return f"{case}\n    {type(error).__name__}: {str(error)[:1500]}"
         return ""
 
@@ -28,3 +29,12 @@ def try_all(cases, attempt):
         broken = [said for said in pool.map(tried, cases) if said]
     assert not broken, f"{len(broken)} of {len(cases)}:\n" + "\n".join(broken[:10])
     return len(cases)
+
+
+def undisturbed(machines):
+    """Return what there is to break in a run: the lines, uses and records of each machine."""
+    with Broken(machines) as broken:
+        broken.cloud.form().good()
+        broken.check_cloud()
+        lines = {(name, "line"): len(broken.cloud[name].lines()) for name in broken.names}
+        return {**broken.counts, **lines}
