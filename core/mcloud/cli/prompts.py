@@ -95,10 +95,6 @@ class Prompts:
         if self.mode != "json":
             self.output.line(f"Not accepted: {reason}", "bold")
 
-    def ask_line(self, question: str) -> str:
-        """Ask for a line, in the question's very words. Raises Abort at the end of the input."""
-        return self._line(question)
-
     def _line(self, question: str) -> str:
         *before, last = wrapped(question, self.output.size[0]).split("\n")
         for text in before:

@@ -78,11 +78,6 @@ class Mailbox:
             self._end = self._end or error
             self._changed.notify_all()
 
-    def wait_end(self, timeout: float) -> bool:
-        """Return whether it ended within so many seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._end is not None, timeout)
-
 
 def _again(error: Exception) -> Exception:
     """Return the error without the traceback of whoever got it before."""
