@@ -11,7 +11,7 @@ from mcloud.errors import McloudError
 from mcloud.journal import ABOUT_STEPS
 from mcloud.state import RunEntry, State
 
-Outcome = Literal["finished", "not finished", "being undone", "undone", "nothing written"]
+Outcome = Literal["finished", "not finished", "being undone", "undone", "nothing written", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Run:
 
 
 def runs(state: State) -> tuple[Run, ...]:
-    """Return the runs of this machine, oldest first. Raises McloudError for a journal that is damaged."""
-    return tuple(_run(entry, _lines(state.journal_path(entry.id))) for entry in state.runs())
+    """Return the runs of this machine, oldest first; of one whose journal is damaged only that is known."""
+    return tuple(_known(entry, state.journal_path(entry.id)) for entry in state.runs())
 
 
 def find(state: State, name: str) -> Run:
@@ -63,13 +63,21 @@ def find(state: State, name: str) -> Run:
     known = runs(state)
     found = known[-1:] if not name else [run for run in known if run.entry.id.startswith(name)]
     if len(found) == 1:
-        return found[0]
+        entry = found[0].entry
+        return _run(entry, _lines(state.journal_path(entry.id)))
     if not known:
         raise McloudError("there was no run on this machine yet", hint="`mcloud init` begins one")
     raise McloudError(
         f"{'several runs begin' if found else 'no run here begins'} with {name[:64]!r}",
         hint=f"there are {', '.join(run.entry.id for run in known)}",
     )
+
+
+def _known(entry: RunEntry, path: Path) -> Run:
+    try:
+        return _run(entry, _lines(path))
+    except McloudError:
+        return Run(entry=entry, cloud="", machines=(), outcome="damaged", done=0, failed=(), lines=())
 
 
 def _run(entry: RunEntry, lines: Sequence[Mapping[str, Any]]) -> Run:
@@ -107,9 +115,15 @@ def _lines(path: Path) -> Sequence[Mapping[str, Any]]:
     except (OSError, UnicodeDecodeError) as error:
         raise McloudError(f"{path} cannot be read: {error}") from None
     try:
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
     except ValueError as error:
         raise McloudError(f"{path} is damaged: {error}", hint="move it away") from None
+    for number, line in enumerate(lines, start=1):
+        if not (isinstance(line, dict) and {"at", "event", "key"} <= line.keys()):
+            raise McloudError(
+                f"{path} is damaged: line {number} is no line of a journal", hint="move it away"
+            )
+    return lines
 
 
 def _of_step(line: Mapping[str, Any]) -> Told:

@@ -105,6 +105,16 @@ def test_a_damaged_journal_is_named(state, begin):
     journal.path.write_text("no json\n")
     with pytest.raises(McloudError, match=str(journal.path)):
         find(state, name)
+    journal.path.write_text('{"event": "plan"}\n')
+    with pytest.raises(McloudError, match="line 1 is no line of a journal"):
+        find(state, name)
+
+
+def test_a_damaged_journal_does_not_hide_the_others(state, begin):
+    _name, damaged = begin()
+    begin()
+    damaged.path.write_text("no json\n")
+    assert [run.outcome for run in runs(state)] == ["damaged", "not finished"]
 
 
 def test_an_unclear_name_lists_all(state):

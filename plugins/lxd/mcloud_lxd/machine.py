@@ -12,7 +12,9 @@ FOLDER = "/var/lib/lxd"
 UNITS = ("lxd.socket", "lxd-containers.service")
 """What starts LXD: on the first call, and at boot if it is clustered or has instances to start."""
 
-_LEFT_RUNNING = r"^dnsmasq .*/var/lib/lxd/networks/|^/usr/bin/lxd fork|^qemu-system-\S+ .*/lxd/"
+_LEFT_RUNNING = (
+    r"^dnsmasq .*/var/lib/lxd/networks/|^/usr/bin/lxd fork|^\S*qemu-system-\S+ .*-readconfig /var/log/lxd/"
+)
 """Command lines of what LXD's unit leaves running when it stops (`KillMode=process`)."""
 
 _MONITOR = r"^\[lxc monitor\] /var/lib/lxd/containers"
