@@ -111,7 +111,7 @@ def test_a_disk_is_wiped_and_proven_clean(lab, command):
 def test_a_mounted_disk_is_not_wiped(lab):
     host = lab.machine("n3").host()
     host.run(["sh", "-c", "mkfs.ext4 -q -F /dev/sdb && mount /dev/sdb /mnt && echo hi > /mnt/file"])
-    with pytest.raises(ServiceError, match="busy"):
+    with pytest.raises(ServiceError, match="is in use at /mnt; nothing on it was changed"):
         wipe_disk(host, "/dev/sdb")
     host.run(["sh", "-c", "umount /mnt && mount /dev/sdb /mnt && grep hi /mnt/file && umount /mnt"])
     wipe_disk(host, "/dev/sdb")
