@@ -138,7 +138,7 @@ def test_what_a_joiner_brings_or_why_it_is_refused_is_told(host_of):
     made.hosting.came(_guest("n2", standing="here", introduction=said))
     made.hosting.came(_guest("n3", standing="refused", introduction=said))
     assert made.notices == [
-        "n2 (10.0.0.2) is here: no service; no free disk; 0 MB",
+        "n2 (10.0.0.2) is here: no service; no free disk; 0 MB RAM",
         "n3 (10.0.0.2) was refused: the disk burns",
     ]
 
