@@ -4,11 +4,14 @@ import os
 import select
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import click
 
+_STRETCH = 0.5
+"""Seconds."""
 LONGEST = 4096
 """Bytes; a terminal gives no longer lines (N_TTY_BUF_SIZE of Linux)."""
 
@@ -19,9 +22,10 @@ def read_line(seconds: float | None = None) -> str | None:
     Reads the terminal itself, which gives one line at a time: nothing is left in a buffer of ours.
     """
     file = sys.stdin.fileno()
-    ready, _, _ = select.select([file], [], [], seconds)
-    if not ready:
-        return None
+    give_up = None if seconds is None else time.monotonic() + seconds
+    while not select.select([file], [], [], _left(give_up))[0]:
+        if give_up is not None and time.monotonic() >= give_up:
+            return None
     try:
         line = os.read(file, LONGEST)
     except OSError as error:  # the terminal is gone
@@ -29,6 +33,11 @@ def read_line(seconds: float | None = None) -> str | None:
     if not line:
         raise click.Abort
     return line.decode(errors="replace").strip()
+
+
+def _left(give_up: float | None) -> float:
+    """Return how long to wait at a stretch: a signal that comes just before a wait does not end it."""
+    return _STRETCH if give_up is None else min(_STRETCH, max(0.0, give_up - time.monotonic()))
 
 
 def forget_lines() -> None:

@@ -41,7 +41,12 @@ class Mailbox:
     def take(self, timeout: float | None) -> bytes:
         """Return the next message, waiting for it; raise how it ended, or `TimeoutError` after seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: self._messages or self._end, timeout)
+            if timeout is None:
+                # Not in one wait: a signal that comes just before it would not end it.
+                while not (self._messages or self._end):
+                    self._changed.wait(1.0)
+            else:
+                self._changed.wait_for(lambda: self._messages or self._end, timeout)
             if self._messages:
                 message = self._messages.popleft()
                 self._unread -= len(message)
