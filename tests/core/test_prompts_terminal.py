@@ -347,8 +347,10 @@ def test_a_secret_is_not_shown_and_the_terminal_shows_what_is_typed_after():
 
 
 def test_ctrl_c_at_a_secret_leaves_the_terminal_as_it_was():
+    # Whoever runs the tests in the background may have made us ignore Ctrl-C.
     terminal = program("""
-        import termios
+        import signal, termios
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         before = termios.tcgetattr(0)
         try: screen.ask("The key", secret=True)
         except KeyboardInterrupt: print("same:", termios.tcgetattr(0) == before)
