@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from mcloud.cloud import founder_plan, plan_digest
 from mcloud.completing import Complete, as_ordered
-from mcloud.context import Surroundings
+from mcloud.context import SETTLING, Surroundings
 from mcloud.errors import McloudError, SettingsError
 from mcloud.gathering import all_planned, checked, gathered, proposal
 from mcloud.header import begin_journal
@@ -56,6 +56,8 @@ class Forming:
     """The unfinished run to go on with."""
     listen: str = ""
     """Address to listen on, the machine's own if empty."""
+    settling: float = SETTLING
+    """See `Surroundings`."""
     _hosting: Hosting = field(init=False)
     _meeting: Meeting = field(init=False)
     checks: tuple[Check, ...] = ()
@@ -200,7 +202,9 @@ class Forming:
         initiator.enter("admit")
 
     def _connect(self, initiator: Initiator, inputs: Inputs, plan: Plan, journal: Journal) -> None:
-        around = Surroundings(host=self.host, plan=plan, journal=journal, secrets=self._secrets)
+        around = Surroundings(
+            host=self.host, plan=plan, journal=journal, secrets=self._secrets, settling=self.settling
+        )
         execution = Execution(around, issued=self._hosting.issued, watch=self.watch)
         self._hosting.begin(initiator, execution, inputs)
 

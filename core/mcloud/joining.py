@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from mcloud.accepting import accept
 from mcloud.cloud import TOKEN, gate_key, joiner_plan, plan_digest
-from mcloud.context import Surroundings
+from mcloud.context import SETTLING, Surroundings
 from mcloud.errors import ProtocolError, RunFailed
 from mcloud.header import begin_journal
 from mcloud.host import Host
@@ -47,6 +47,8 @@ class Joining:
     """What this machine's own file says, to be compared with the initiator's; None without a file."""
     journal: Journal | None = None
     """The run this machine is in the middle of; None before the first admission."""
+    settling: float = SETTLING
+    """See `Surroundings`."""
     inputs: Inputs | None = None
     failure: RunFailed | None = None
     cloud: Mapping[str, Any] = field(default_factory=dict)
@@ -182,7 +184,9 @@ class Joining:
         )
 
     def _around(self, plan: Plan, journal: Journal) -> Surroundings:
-        return Surroundings(host=self.host, plan=plan, journal=journal, secrets=self._secrets)
+        return Surroundings(
+            host=self.host, plan=plan, journal=journal, secrets=self._secrets, settling=self.settling
+        )
 
     def _cut(self, inputs: Inputs) -> None:
         """Go on with a smaller roster; its plan may destroy nothing that was not confirmed."""

@@ -205,14 +205,24 @@ class Execution:
                 plugin=lane.plugin,
                 hint="return None, and no generator; this is for the plugin's author",
             )
-        seen = look(self.around, lane, step)
-        if seen is None:
-            raise ServiceError(
-                f"{key} ended without an error, but what it should have made cannot be seen",
-                hint="look at the service's own log on this machine; then run the same command again",
-            )
+        seen = self._verified(key, lane, step)
         journal.write("done", key, offers=write_offers(seen), seconds=round(time.monotonic() - began, 3))
         return "done", seen
+
+    def _verified(self, key: str, lane: Lane, step: Step) -> tuple[Offer, ...]:
+        """Return what a step offers that has just run; ServiceError if it cannot be seen, or not for long."""
+        waiting = Context(self.around, lane, step, doing="probe")
+        try:
+            return waiting.wait(
+                lambda: look(self.around, lane, step), what="its result", patience=self.around.settling
+            )
+        except ServiceError as error:
+            if self.around.stopping.is_set():
+                raise
+            raise ServiceError(
+                f"{key} ended without an error, but what it should have made cannot be seen ({error})",
+                hint="look at the service's own log on this machine; then run the same command again",
+            ) from error
 
     def _run_volatile(self, key: str, lane: Lane, step: Step) -> tuple[str, tuple[Offer, ...]]:
         self.around.journal.write("started", key)

@@ -107,7 +107,7 @@ class World:
         """Return the surroundings of a new process."""
         self.host.secrets = self.known
         return Surroundings(
-            host=self.host, plan=Plan("n1", lanes), journal=self.journal(), secrets=self.secrets
+            host=self.host, plan=Plan("n1", lanes), journal=self.journal(), secrets=self.secrets, settling=0.2
         )
 
     def execution(self, *lanes, **more):

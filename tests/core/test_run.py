@@ -109,6 +109,18 @@ def test_a_step_whose_work_cannot_be_seen_has_failed(world, lane, step):
     assert world.lines() == [("started", "a"), ("failed", "a")]
 
 
+def test_what_comes_and_goes_is_looked_for_until_it_is_seen(world, lane, step):
+    looks = []
+
+    def flapping(ctx):
+        looks.append(True)
+        return () if len(looks) > 3 and ctx.host.read("/a") else None
+
+    world.run(lane(step("a", probe=flapping)))
+    assert world.lines() == [("started", "a"), ("done", "a")]
+    assert len(looks) == 4
+
+
 def test_a_run_that_returns_something_is_refused(world, lane, step):
     with pytest.raises(RunFailed) as raised:
         world.run(lane(step("a", run=lambda _ctx: ["an offer"])))

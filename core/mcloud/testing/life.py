@@ -78,6 +78,7 @@ class Life:
             complete=self.complete,
             journal=Journal.open(state.journal_path(entry.id), here.known) if entry else None,
             listen="127.0.0.1",
+            settling=0.0,  # nothing comes and goes by itself on a fake machine
         )
         self.power.ended = lambda: forming.stop("the power is lost")
         return forming.form()
@@ -111,6 +112,7 @@ class Life:
             peer=peer,
             watch=self._happened,
             journal=journal,
+            settling=0.0,
         )
         try:
             attending.stay(peer, work, patience=AGAIN if over else None)
