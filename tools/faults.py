@@ -2,10 +2,14 @@
 """Break every step of a forming cloud in every way, and print the table: `make faults`.
 
 `--only TEXT` takes cells whose name holds TEXT, `--sample N --seed S` takes some, `--labs N` works side by
-side. Each cell forms a cloud of real services in the lab; all of them take hours.
+side. Each cell forms a cloud of real services in the lab; all of them take hours. With `--record FILE` each
+outcome is kept there as it comes: started again, cells that survived are not tried again, and the table
+shows all.
 """
 
 import argparse
+import dataclasses
+import json
 import os
 import random
 import sys
@@ -13,6 +17,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "lab"))
 
@@ -27,10 +32,11 @@ def main() -> None:
     options = _options()
     labs = [Lab(f"f{os.getpid()}-{number}") for number in range(options.labs)]
     try:
+        record = Outcomes(options.record)
         cells = [cell for cell in _all_cells(labs[0]) if options.only in str(cell)]
         if options.sample:
             cells = random.Random(options.seed).sample(cells, min(options.sample, len(cells)))  # noqa: S311 - no secret
-        print(f"{len(cells)} cells", flush=True)
+        print(f"{len(cells)} cells, of which {len(record.survivors(cells))} are on record", flush=True)
         free = list(labs)
         began = time.monotonic()
 
@@ -42,6 +48,7 @@ def main() -> None:
                 outcome = faults.Outcome(cell=cell, seconds=0.0, checked=(), amiss=[repr(error)])
             finally:
                 free.append(lab)
+            record.add(outcome)
             word = "survived" if not outcome.amiss else "BROKEN  "
             print(f"{time.monotonic() - began:7.0f} s  {word} {outcome.seconds:5.0f} s  {cell}", flush=True)
             for line in outcome.amiss:
@@ -49,7 +56,9 @@ def main() -> None:
             return outcome
 
         with ThreadPoolExecutor(options.labs) as pool:
-            outcomes = list(pool.map(one, cells))
+            known = record.survivors(cells)
+            tried = list(pool.map(one, [cell for cell in cells if cell not in known]))
+            outcomes = [known[cell] for cell in cells if cell in known] + tried
     finally:
         for lab in labs:
             lab.down()
@@ -57,11 +66,35 @@ def main() -> None:
     sys.exit(any(outcome.amiss for outcome in outcomes))
 
 
+class Outcomes:
+    """What came of cells, kept in a file, a line each; the last line of a cell counts. Without a file: nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read what is there."""
+        self._path, self._lock = path, Lock()
+        self._known: dict[faults.Cell, faults.Outcome] = {}
+        for line in path.read_text().splitlines() if path and path.exists() else ():
+            said = json.loads(line)
+            cell = faults.Cell(**said.pop("cell"))
+            self._known[cell] = faults.Outcome(cell=cell, **said)
+
+    def survivors(self, cells: Sequence[faults.Cell]) -> dict[faults.Cell, faults.Outcome]:
+        """Return those of some cells that are known to survive."""
+        return {cell: one for cell in cells if (one := self._known.get(cell)) and not one.amiss}
+
+    def add(self, outcome: faults.Outcome) -> None:
+        """Keep one more."""
+        if self._path is not None:
+            with self._lock, self._path.open("a") as file:
+                file.write(json.dumps(dataclasses.asdict(outcome)) + "\n")
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="cells whose name holds this text")
     parser.add_argument("--sample", type=int, default=0, help="so many cells, chosen by the seed")
     parser.add_argument("--seed", default="0")
+    parser.add_argument("--record", type=Path, help="file to keep outcomes in, and to go on from")
     parser.add_argument("--labs", type=int, default=1, help="labs side by side")
     return parser.parse_args()
 

@@ -16,7 +16,7 @@ Running = dict[str, "Popen[str]"]
 
 CUT_SECONDS = 8.0
 """Longer than the silence after which machines take each other for gone (5 s)."""
-PATIENCE = 150.0
+PATIENCE = 300.0
 TRIES = 4
 """How often an operator types the command again before giving up."""
 DISK_OF = {"lxd": "sda", "ceph": "sdb"}
