@@ -67,7 +67,7 @@ def main() -> None:
 
 
 class Outcomes:
-    """What came of cells, kept in a file, a line each; the last line of a cell counts. Without a file: nothing."""
+    """What came of cells, kept in a file, a line each; the last one of a cell counts."""
 
     def __init__(self, path: Path | None) -> None:
         """Read what is there."""
