@@ -13,6 +13,7 @@ from mcloud.journal import Journal
 from mcloud.looking import Looking
 from mcloud.model import Role
 from mcloud.reaching import reach
+from mcloud.rosters import over
 from mcloud.secrets import Secrets
 from mcloud.session.certificates import short
 from mcloud.session.code import normalised
@@ -178,7 +179,7 @@ def resumed(state: State, known: Secrets) -> tuple[Journal, Peer] | None:
 
     Raises McloudError if the unfinished run is one this machine leads itself.
     """
-    entry = state.unfinished(lambda path: ended(Journal.open(path, known)))
+    entry = state.unfinished(lambda path: over(Journal.open(path, known)))
     if entry is None:
         return None
     if entry.role is not Role.JOINER:
@@ -188,11 +189,6 @@ def resumed(state: State, known: Secrets) -> tuple[Journal, Peer] | None:
         )
     journal = Journal.open(state.journal_path(entry.id), known)
     return journal, Peer(*journal.header["peer"])
-
-
-def ended(journal: Journal) -> bool:
-    """Whether a run is complete or closed by an undo."""
-    return journal.finished or journal.closed
 
 
 def completed(state: State, known: Secrets) -> tuple[Journal, Peer] | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from mcloud import rosters
 from mcloud.cloud import founder_plan, plan_digest
 from mcloud.completing import Complete, as_ordered
 from mcloud.context import SETTLING, Surroundings
@@ -86,7 +87,7 @@ class Forming:
 
         Raises McloudError; whatever happens, every joiner that can be reached is told why.
         """
-        roster = Inputs.model_validate(self.journal.inputs) if self.journal else None
+        roster = self._roster()
         pins = dict(self.state.pins(roster.run)) if roster else {}
         initiator = self._meeting.initiator
         with self._meeting.session(pins, roster):
@@ -98,13 +99,19 @@ class Forming:
                     if not self._confirmed(initiator, inputs, plan):
                         return {}
                     self._admit(initiator, inputs, plan)
-                    self._run(initiator, inputs, plan)
+                    self._run(initiator, inputs)
             except BaseException as error:
                 mood: Mood = "failed" if isinstance(error, Exception) else "aborted"
                 initiator.part(mood, self.known.mask(str(error)) or type(error).__name__)
                 raise
             self._finish(initiator)
         return self._cloud
+
+    def _roster(self) -> Inputs | None:
+        """Return what an unfinished run plans from; of one that is finished without some, with these back."""
+        if self.journal is None:
+            return None
+        return rosters.whole(self.journal) if self.journal.finished else rosters.present(self.journal)
 
     def stop(self, reason: str) -> None:
         """Begin to end, from any thread: waits end, nothing new starts, joiners are told why."""
@@ -119,10 +126,10 @@ class Forming:
         """Whether all was done here already, but not all have heard it: then only they have work to do."""
         key = f"close/core/{self.node.name}/{self.node.name}/record"
         cloud = self.state.read_cloud()
-        if self.journal is None or self.journal.last(key) != "done" or cloud is None:
+        if self.journal is None or self.journal.finished or not self.journal.settled(key) or cloud is None:
             return False
         self._cloud = cloud
-        plan = founder_plan(self.plugins, inputs, record_step(self.state, inputs.run, lambda: cloud))
+        plan = founder_plan(self.plugins, inputs, record_step(self.state, inputs, lambda: cloud))
         self._connect(initiator, inputs, plan, self.journal)
         initiator.proposal = proposal(self.order, inputs)
         self._patience = bring_after(initiator, inputs, cloud, self.journal, self._patience)
@@ -153,15 +160,20 @@ class Forming:
         return gather(self.order)
 
     def _plan(self, inputs: Inputs) -> Plan:
-        plan = founder_plan(self.plugins, inputs, record_step(self.state, inputs.run, lambda: self._cloud))
-        if self.journal is not None and not self.journal.has("cut"):
-            confirmed = self.journal.header.get("confirmed")
-            if confirmed != plan_digest(plan, inputs):
+        plan = self._planned(inputs)
+        if self.journal is not None:
+            confirmed = rosters.confirmed(self.journal)
+            first = self._planned(confirmed)
+            if self.journal.header.get("confirmed") != plan_digest(first, confirmed):
                 raise SettingsError(
                     "the unfinished run cannot be planned again: mcloud or a plugin has changed since",
                     hint="install the version the run began with, or take the run back with `mcloud undo`",
                 )
+            refuse_more_losses(plan, confirmed=first)
         return plan
+
+    def _planned(self, inputs: Inputs) -> Plan:
+        return founder_plan(self.plugins, inputs, record_step(self.state, inputs, lambda: self._cloud))
 
     def _confirmed(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> bool:
         """Collect everybody's plan, show them, and return whether to go on."""
@@ -197,6 +209,8 @@ class Forming:
             self.journal = begin_journal(
                 self.state, self.known, plan, inputs, role=Role.INITIATOR, command=inputs.command
             )
+        elif inputs != rosters.present(self.journal):
+            rosters.change(self.journal, inputs)
         self._meeting.remember(inputs)
         self._connect(initiator, inputs, plan, self.journal)
         initiator.enter("admit")
@@ -208,10 +222,10 @@ class Forming:
         execution = Execution(around, issued=self._hosting.issued, watch=self.watch)
         self._hosting.begin(initiator, execution, inputs)
 
-    def _run(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> None:
+    def _run(self, initiator: Initiator, inputs: Inputs) -> None:
         with self._meeting.minding():
             self._stage("found")
-            inputs = self._entered(initiator, inputs, plan)
+            inputs = self._entered(initiator, inputs)
             self._meeting.close_to_strangers()
             self._hosting.learn(inputs)
             self._stage("configure")
@@ -224,12 +238,12 @@ class Forming:
             self._stage("close")
             self._cloud = self.state.read_cloud() or self._cloud
 
-    def _entered(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> Inputs:
+    def _entered(self, initiator: Initiator, inputs: Inputs) -> Inputs:
         """Let all enter; where some fall out the others enter again, for the roles they left open."""
         while True:
             initiator.enter("enter")
             self._stage("enter")
-            smaller = self._cut(initiator, inputs, plan)
+            smaller = self._cut(initiator, inputs)
             if smaller is inputs:
                 return inputs
             inputs = smaller
@@ -240,15 +254,15 @@ class Forming:
         if self._hosting.execution is not None:
             self._hosting.execution.run(stage)
 
-    def _cut(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> Inputs:
+    def _cut(self, initiator: Initiator, inputs: Inputs) -> Inputs:
         """Go on with those who made it; the smaller plan may destroy nothing that was not confirmed."""
         failed = [node.name for node in inputs.joiners if node.name in self._hosting.failed]
         if not failed or self.journal is None:
             return inputs
         smaller = inputs.without(failed)
-        new = founder_plan(self.plugins, smaller, record_step(self.state, inputs.run, lambda: self._cloud))
-        refuse_more_losses(new, confirmed=plan)
-        self.journal.write("cut", **smaller.model_dump(mode="json"))
+        new = self._planned(smaller)
+        refuse_more_losses(new, confirmed=self._planned(rosters.confirmed(self.journal)))
+        rosters.change(self.journal, smaller)
         self._connect(initiator, smaller, new, self.journal)
         initiator.proposal = proposal(self.order, smaller)
         return smaller

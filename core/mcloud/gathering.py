@@ -42,8 +42,7 @@ def checked(plugins: Plugins, inputs: Inputs) -> tuple[Check, ...]:
     """Ask every service's plugin about all machines. Raises SettingsError with all errors found."""
     checks: list[Check] = list(claimed_twice(inputs, plugins.manifests))
     for plugin in inputs.services:
-        asked = inputs.asked(plugin, plugins.manifests[plugin], inputs.founder)
-        del asked["node"]
+        asked = inputs.asked_of_all(plugin, plugins.manifests[plugin])
         checks += plugins.preflight(plugin, **asked)
     wrong = [check for check in checks if check.level == "error"]
     if wrong:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mcloud.errors import McloudError
-from mcloud.journal import ABOUT_STEPS
+from mcloud.journal import ABOUT_STEPS, ROSTERS
 from mcloud.state import RunEntry, State
 
 Outcome = Literal["finished", "not finished", "being undone", "undone", "nothing written", "damaged"]
@@ -81,29 +81,29 @@ def _known(entry: RunEntry, path: Path) -> Run:
 
 
 def _run(entry: RunEntry, lines: Sequence[Mapping[str, Any]]) -> Run:
-    inputs: Mapping[str, Any] = next(
-        (line for line in reversed(lines) if line["event"] in {"cut", "plan"}), {}
-    )
+    inputs: Mapping[str, Any] = next((line for line in reversed(lines) if line["event"] in ROSTERS), {})
     last = {line["key"]: line["event"] for line in lines if line["event"] in ABOUT_STEPS}
     return Run(
         entry=entry,
         cloud=str(inputs.get("cloud", "")),
         machines=tuple(str(node["name"]) for node in inputs.get("nodes", ())),
-        outcome=_outcome({line["event"] for line in lines}),
+        outcome=_outcome([line["event"] for line in lines]),
         done=sum(event in {"done", "adopted"} for event in last.values()),
         failed=tuple(key for key, event in last.items() if event == "failed"),
         lines=tuple(lines),
     )
 
 
-def _outcome(events: set[str]) -> Outcome:
+def _outcome(events: Sequence[str]) -> Outcome:
     if not events:
         return "nothing written"
     if "reverted" in events:
         return "undone"
     if "undoing" in events:
         return "being undone"
-    return "finished" if "finished" in events else "not finished"
+    # Who fell out of a finished run may come back: then it goes on, with the larger roster.
+    ends = [event for event in events if event in {"finished", "grown"}]
+    return "finished" if ends[-1:] == ["finished"] else "not finished"
 
 
 def _lines(path: Path) -> Sequence[Mapping[str, Any]]:
@@ -133,7 +133,7 @@ def _of_step(line: Mapping[str, Any]) -> Told:
 
 
 def _whom(line: Mapping[str, Any]) -> str:
-    if line["event"] in {"plan", "cut"}:
+    if line["event"] in ROSTERS:
         return ", ".join(str(node["name"]) for node in line["nodes"])
     return str(line.get("machine", ""))
 

@@ -80,7 +80,7 @@ def trust(channel: Channel, code: SecretStr, role: Role, binding: bytes) -> None
 
 @hookspec
 def bootstrap(
-    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
+    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any], fallen: Sequence[Node]
 ) -> Iterable[Step]:
     """Found the service on the founder, nothing more. Stage `found`, founder only."""
     raise NotImplementedError
@@ -88,7 +88,7 @@ def bootstrap(
 
 @hookspec
 def issue_token(
-    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
+    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any], fallen: Sequence[Node]
 ) -> Iterable[Step]:
     """Make what joiner `node` needs to join; the last step offers `JoinToken`. Stage `enter`, at the seat.
 
@@ -99,7 +99,7 @@ def issue_token(
 
 @hookspec
 def join(
-    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
+    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any], fallen: Sequence[Node]
 ) -> Iterable[Step]:
     """Do all per-machine work. Stage `enter`, on every machine, the founder too (it has no token).
 
@@ -111,19 +111,20 @@ def join(
 
 @hookspec
 def configure(
-    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
+    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any], fallen: Sequence[Node]
 ) -> Iterable[Step]:
     """Set the cloud up as a whole, when all machines are in. Stage `configure`, at the seat, once.
 
     Steps converge: a probe is true only if it is so for all `nodes`. Offers that are cloud-wide
-    are made here, with a probe.
+    are made here, with a probe. What is left of those that have `fallen` out of this run is cleared
+    away here, without their help, as far as it would trouble the others; nothing of any other machine.
     """
     raise NotImplementedError
 
 
 @hookspec
 def adapt(
-    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any]
+    node: Node, nodes: Sequence[Node], settings: Any, node_settings: Mapping[str, Any], fallen: Sequence[Node]
 ) -> Iterable[Step]:
     """Bring this machine in line with the cloud as it is now. Stage `adapt`, every machine, new ones too."""
     raise NotImplementedError

@@ -12,6 +12,7 @@ from mcloud.offers import JoinToken, Offer
 from mcloud.plan import Lane
 from mcloud.plugins import Plugins
 from mcloud.record import Facts, by_plugin, own_facts, read_facts, record_step, unknown_yet
+from mcloud.rosters import members_of
 from mcloud.run import Execution
 from mcloud.secrets import Secrets
 from mcloud.session.initiator import Initiator
@@ -79,7 +80,7 @@ class Hosting:
     def outlook(self, guest: Guest, outlook: Outlook) -> None:
         """Compare a joiner's plan with the one this machine makes for it."""
         for inputs in self._rosters:
-            step = record_step(self.state, inputs.run, unknown_yet)
+            step = record_step(self.state, inputs, unknown_yet)
             plan = joiner_plan(self.plugins, inputs, guest.name, step)
             if outlook.digest == plan_digest(plan, inputs):
                 self._last_with_token[guest.name] = {
@@ -151,10 +152,15 @@ class Hosting:
         self._let_go(name)
         for hook, gate in (("admit", JOINED), ("follow", ADAPTED)):
             key = gate_key(hook, "core", self._me, name, gate)
-            if self._running().around.journal.inputs["others"] == "stop":
+            if self._all_stop_for(name):
                 self._running().fail(key, McloudError(f"{name} failed: {reason}"))
             else:
                 self._running().drop(key)
+
+    def _all_stop_for(self, name: str) -> bool:
+        """Whether nothing can go on without a machine: nobody wanted that, or it is in the cloud already."""
+        member = self.inputs is not None and name in members_of(self.inputs)
+        return member or self._running().around.journal.inputs["others"] == "stop"
 
     def _let_go(self, name: str) -> None:
         """Close what only waited for this joiner, and give its turns to the next."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -18,6 +18,7 @@ class Inputs(Record):
     command: str
     cloud: str
     nodes: tuple[Node, ...] = Field(min_length=1, description="founder first")
+    fallen: tuple[Node, ...] = Field(default=(), description="machines that were to be in, and are out")
     services: tuple[str, ...] = ()
     settings: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     node_settings: Mapping[str, Mapping[str, Mapping[str, Any]]] = Field(default_factory=dict)
@@ -42,21 +43,47 @@ class Inputs(Record):
         """Return a machine of the roster."""
         return next((node for node in self.nodes if node.name == name), None)
 
-    def without(self, names: Sequence[str]) -> "Inputs":
+    def without(self, names: Collection[str]) -> "Inputs":
         """Return the inputs with these machines cut from the roster."""
-        return self.model_copy(update={"nodes": tuple(n for n in self.nodes if n.name not in names)})
+        stay = tuple(node for node in self.nodes if node.name not in names)
+        out = tuple(node for node in self.nodes if node.name in names)
+        return self.model_copy(update={"nodes": stay, "fallen": (*self.fallen, *out)})
+
+    def with_members(self, names: Collection[str]) -> "Inputs":
+        """Return the inputs in which these machines are members of the cloud already."""
+        nodes = tuple(
+            node.model_copy(update={"standing": "member"}) if node.name in names else node
+            for node in self.nodes
+        )
+        return self.model_copy(update={"nodes": nodes})
+
+    def is_of(self, confirmed: "Inputs") -> bool:
+        """Whether these are those inputs, but for who is in, who fell out, and who is a member already."""
+        names = {node.name for node in self.nodes}
+        known = {node.name: _bare(node) for node in confirmed.nodes}
+        stay = [node for name, node in known.items() if name in names]
+        out = {node.name: _bare(node) for node in self.fallen}
+        rest = {"nodes": confirmed.nodes, "fallen": confirmed.fallen}
+        return (
+            [_bare(node) for node in self.nodes] == stay
+            and out == {name: node for name, node in known.items() if name not in names}
+            and self.model_copy(update=rest) == confirmed
+        )
 
     def asked(self, plugin: str, manifest: Manifest, about: Node) -> dict[str, Any]:
-        """Return the four keywords of a plan hook, the settings as the plugin's own models."""
+        """Return the keywords of a plan hook, the settings as the plugin's own models."""
+        return {"node": about, "fallen": self.fallen, **self.asked_of_all(plugin, manifest)}
+
+    def asked_of_all(self, plugin: str, manifest: Manifest) -> dict[str, Any]:
+        """Return the keywords of a hook that looks at all machines."""
         return {
-            "node": about,
             "nodes": self.nodes,
             "settings": _model(plugin, manifest.settings, self.settings.get(plugin, {})),
             "node_settings": {
                 node.name: _model(
                     plugin, manifest.node_settings, self.node_settings.get(plugin, {}).get(node.name, {})
                 )
-                for node in self.nodes
+                for node in (*self.nodes, *self.fallen)
                 if manifest.node_settings
             },
         }
@@ -66,6 +93,10 @@ def digest_of(what: Mapping[str, Any]) -> str:
     """Return the SHA-256, hex, of canonical JSON."""
     canonical = json.dumps(what, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _bare(node: Node) -> Node:
+    return node.model_copy(update={"standing": "joining"})
 
 
 def _model(plugin: str, model: type[Settings] | None, given: Mapping[str, Any]) -> Settings | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from mcloud import rosters
 from mcloud.accepting import accept
 from mcloud.cloud import TOKEN, gate_key, joiner_plan, plan_digest
 from mcloud.context import SETTLING, Surroundings
@@ -81,7 +82,7 @@ class Joining:
         accept(proposal, joiner=self.joiner, run=self.run, given=self.given, plugins=self.plugins)
         inputs = proposal.inputs
         if self._execution is not None:
-            self._cut(inputs)
+            self._take_roster(inputs)
         else:
             self.inputs = inputs
             self._secrets = {
@@ -113,6 +114,9 @@ class Joining:
                 self.state, self.known, self._plan, self.inputs,
                 role=Role.JOINER, command=self.command, peer=peer,
             )  # fmt: skip
+        elif self._execution is None and self.inputs != rosters.present(self.journal):
+            self._check_losses(self._plan, self.journal)
+            rosters.change(self.journal, self.inputs)
 
     def go(self, go: Go) -> None:
         """Begin a stage, or say again what came of it and which tokens are missing."""
@@ -120,7 +124,7 @@ class Joining:
             raise ProtocolError("the initiator wants to begin before the plan was confirmed")
         self._roster = size(go.inputs)
         if go.inputs is not None and None not in self._results.values():
-            self._cut(go.inputs)
+            self._take_roster(go.inputs)
         if go.stage in self._results:
             self._say_again(go.stage)
             return
@@ -171,16 +175,14 @@ class Joining:
         to_do = [
             key
             for key, (lane, step) in self._plan.steps.items()
-            if lane.stage in stages
-            and isinstance(step, Step)
-            and self.journal.last(key) not in {"done", "adopted"}
+            if lane.stage in stages and isinstance(step, Step) and not self.journal.settled(key)
         ]
         if to_do or None in self._results.values():
             raise ProtocolError(f"the initiator goes on before this machine is done with {stages[-1]}")
 
     def _make_plan(self, inputs: Inputs) -> Plan:
         return joiner_plan(
-            self.plugins, inputs, self.name, record_step(self.state, inputs.run, lambda: self.cloud)
+            self.plugins, inputs, self.name, record_step(self.state, inputs, lambda: self.cloud)
         )
 
     def _around(self, plan: Plan, journal: Journal) -> Surroundings:
@@ -188,18 +190,20 @@ class Joining:
             host=self.host, plan=plan, journal=journal, secrets=self._secrets, settling=self.settling
         )
 
-    def _cut(self, inputs: Inputs) -> None:
-        """Go on with a smaller roster; its plan may destroy nothing that was not confirmed."""
+    def _take_roster(self, inputs: Inputs) -> None:
+        """Go on with another roster; its plan may destroy nothing that was not confirmed."""
         if self._plan is None or self.inputs is None or self.journal is None or inputs == self.inputs:
             return
-        left_out = [node.name for node in self.inputs.nodes if inputs.node(node.name) is None]
-        if inputs != self.inputs.without(left_out) or self.name in left_out:
-            raise ProtocolError("the initiator's new plan differs by more than a smaller roster")
+        if inputs.node(self.name) is None:
+            raise ProtocolError("the initiator's new roster is without this machine")
         plan = self._make_plan(inputs)
-        refuse_more_losses(plan, confirmed=self._plan)
-        self.journal.write("cut", **inputs.model_dump(mode="json"))
+        self._check_losses(plan, self.journal)
+        rosters.change(self.journal, inputs)
         self.inputs, self._plan, self._execution = inputs, plan, None
-        self._results.clear()  # they are about the larger roster, in which there was less to do here
+        self._results.clear()  # they are about another roster, in which there was something else to do here
+
+    def _check_losses(self, plan: Plan, journal: Journal) -> None:
+        refuse_more_losses(plan, confirmed=self._make_plan(rosters.confirmed(journal)))
 
     def _begin(self) -> Execution:
         if self._execution is None:

@@ -14,7 +14,7 @@ from mcloud.secrets import Secrets
 
 Event = Literal[
     "plan",  # first line: all inputs of planning
-    "cut",  # a smaller roster from here on
+    "cut", "grown",  # a smaller, or larger, roster from here on
     "started", "done", "adopted", "failed", "undone", "left",  # about a step; the last one wins
     "kept",  # what was there before a step, for its undo
     "applied",  # what a joiner's lane sends along when it asks for its token
@@ -23,6 +23,8 @@ Event = Literal[
     "undoing", "reverted",  # an undo began (closed to resume), or ended
 ]  # fmt: skip
 
+ROSTERS = frozenset({"plan", "cut", "grown"})
+"""Events that hold all inputs of planning."""
 ABOUT_STEPS = frozenset({"started", "done", "adopted", "failed", "undone", "left"})
 
 
@@ -38,6 +40,9 @@ class Journal:
         self._last: dict[str, Mapping[str, Any]] = {}
         self._kept: dict[tuple[str, str], str | None] = {}
         self._begun: set[str] = set()
+        self._settled: set[str] = set()
+        self._parted: set[str] = set()
+        self._finished = False
         for line in lines:
             self._note(line)
 
@@ -91,13 +96,18 @@ class Journal:
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        """All inputs of planning, as they are now: the last cut, else the header."""
-        return next((line for line in reversed(self._lines) if line["event"] in {"cut", "plan"}), self.header)
+        """All inputs of planning, as they are now: those of the last roster."""
+        return next((line for line in reversed(self._lines) if line["event"] in ROSTERS), self.header)
+
+    @property
+    def rosters(self) -> Sequence[Mapping[str, Any]]:
+        """All inputs of planning that the run ever had, the oldest first."""
+        return [line for line in self.lines() if line["event"] in ROSTERS]
 
     @property
     def finished(self) -> bool:
-        """Whether the run is complete."""
-        return self.has("finished")
+        """Whether the run is complete, with the roster that it has now."""
+        return self._finished
 
     @property
     def closed(self) -> bool:
@@ -110,8 +120,8 @@ class Journal:
 
     @property
     def parted(self) -> frozenset[str]:
-        """Names of the joiners that heard that the cloud is formed."""
-        return frozenset(line["machine"] for line in self.lines() if line["event"] == "parted")
+        """Names of the joiners that heard that the cloud is formed, as large as it is now."""
+        return frozenset(self._parted)
 
     def lines(self) -> Iterator[Mapping[str, Any]]:
         """Yield all lines, oldest first."""
@@ -122,6 +132,13 @@ class Journal:
         """Return the last event of a step; None if nothing is known of it."""
         line = self._last.get(key)
         return line["event"] if line else None
+
+    def settled(self, key: str) -> bool:
+        """Whether a step is done, or was there before, for the roster that the run has now.
+
+        Who does what follows from the roster: after a change of it every step is looked at again.
+        """
+        return key in self._settled
 
     def begun(self, key: str) -> bool:
         """Whether a step has ever been run: else what is there now was there before."""
@@ -177,6 +194,16 @@ class Journal:
             self._last[key] = line
             if event == "started":
                 self._begun.add(key)
+            (self._settled.add if event in {"done", "adopted"} else self._settled.discard)(key)
+        elif event in {"cut", "grown"}:
+            self._settled.clear()
+            if event == "grown":
+                self._finished = False
+                self._parted.clear()
+        elif event == "finished":
+            self._finished = True
+        elif event == "parted":
+            self._parted.add(line["machine"])
         elif event == "kept":
             self._kept.setdefault((key, line["name"]), line["value"])
         elif event == "applied":

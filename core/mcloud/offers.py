@@ -86,6 +86,12 @@ class StorageAccess(Offer):
 
 
 class NetworkAccess(Offer):
-    """This machine can take part in virtual networks of `driver`: its controller runs and is connected."""
+    """This machine can take part in virtual networks of `driver`: its controller runs and is connected.
+
+    `uplinks`: its own part of each `NetworkUplink`, for one that is there before this machine is.
+    """
 
     driver: str
+    uplinks: Mapping[str, str] = Field(
+        default_factory=dict, description="name of the uplink -> this machine's interface or bridge"
+    )

@@ -71,12 +71,15 @@ def cloud_of(inputs: Inputs, certificates: Mapping[str, str], facts: Mapping[str
     )
 
 
-def record_step(state: State, run: str, cloud: Callable[[], Mapping[str, Any]]) -> Step:
+def record_step(state: State, inputs: Inputs, cloud: Callable[[], Mapping[str, Any]]) -> Step:
     """Return the core's own last step: write what `cloud()` gives to `cloud.json`."""
+    names = [node.name for node in inputs.nodes]
 
     def probe(_ctx: StepContext) -> Sequence[Offer] | None:
         known = state.read_cloud()
-        return () if known is not None and known.get("id") == run else None
+        if known is None or known.get("id") != inputs.run:
+            return None
+        return () if [member.get("name") for member in known.get("members", ())] == names else None
 
     def write(_ctx: StepContext) -> None:
         state.write_cloud(cloud())

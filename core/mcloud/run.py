@@ -55,7 +55,7 @@ class Execution:
         self._events: queue.SimpleQueue[Settled] = queue.SimpleQueue()
         self._early: dict[str, Settled] = {}
         for key, (_lane, step) in around.plan.steps.items():
-            if around.journal.last(key) in {"done", "adopted"}:
+            if around.journal.settled(key):
                 around.board.put(key, read_offers(around.journal.offers(key), step.offers))
         around.report = lambda key, text: self._tell(key, "report", text=text)
 
@@ -136,11 +136,11 @@ class Execution:
         return bool(needing) and all(self._was_done(lane, step) for step in needing)
 
     def _was_done(self, lane: Lane, step: Step) -> bool:
-        past = self.around.journal.last(f"{lane.key}/{step.name}")
-        if past in {None, "undone"} or step.probe is None:
+        key, journal = f"{lane.key}/{step.name}", self.around.journal
+        if journal.last(key) in {None, "undone"} or step.probe is None:
             return False
         try:
-            return past in {"done", "adopted"} or look(self.around, lane, step) is not None
+            return journal.settled(key) or look(self.around, lane, step) is not None
         except McloudError:
             return False
 
@@ -185,16 +185,16 @@ class Execution:
     def _look_and_run(self, key: str, lane: Lane, step: Step) -> tuple[str, tuple[Offer, ...]]:
         """See whether the step is done, do it if not, and return what happened and what it offers."""
         journal = self.around.journal
-        past = journal.last(key)
         if step.probe is None:
             return self._run_volatile(key, lane, step)
-        if past in {"done", "adopted"}:
+        if journal.settled(key):
             return "skipped", read_offers(journal.offers(key), step.offers)
-        seen = look(self.around, lane, step)
+        again = journal.last(key) in {"done", "adopted"}  # for another roster
+        seen = self._look_again(lane, step) if again else look(self.around, lane, step)
         if seen is not None:
             what: Event = "done" if journal.begun(key) else "adopted"
-            journal.write(what, key, offers=write_offers(seen))
-            return what, seen
+            journal.write(what, key, offers=write_offers(seen), **({"again": True} if again else {}))
+            return "skipped" if again else what, seen
         journal.write("started", key)
         self._tell(key, "started")
         began = time.monotonic()
@@ -208,6 +208,14 @@ class Execution:
         seen = self._verified(key, lane, step)
         journal.write("done", key, offers=write_offers(seen), seconds=round(time.monotonic() - began, 3))
         return "done", seen
+
+    def _look_again(self, lane: Lane, step: Step) -> tuple[Offer, ...] | None:
+        """Look at what was done already; that a service is busy with others just now is no answer."""
+        looking = Context(self.around, lane, step, doing="probe")
+        (seen,) = looking.wait(
+            lambda: (look(self.around, lane, step),), what="its state", patience=self.around.settling
+        )
+        return seen
 
     def _verified(self, key: str, lane: Lane, step: Step) -> tuple[Offer, ...]:
         """Return what a step offers that has just run; ServiceError if it cannot be seen, or not for long."""

@@ -1,13 +1,18 @@
 """Take a run back on this machine: its journal read backwards, what was adopted left alone."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mcloud.cloud import plan_for
 from mcloud.context import Context, Surroundings, read_offers
 from mcloud.errors import McloudError
+from mcloud.inputs import Inputs
 from mcloud.journal import Journal
 from mcloud.plan import Lane, Plan
+from mcloud.plugins import Plugins
 from mcloud.preview import look
+from mcloud.record import record_step, unknown_yet
+from mcloud.state import State
 from mcloud.steps import Step
 from mcloud.watch import Watch, nobody, of_step
 
@@ -23,6 +28,19 @@ class Undone:
     taken_back: tuple[str, ...]
     left: Mapping[str, str]
     """What is still there, with the reason."""
+
+
+def all_planned(plugins: Plugins, state: State, journal: Journal) -> Plan:
+    """Return a plan of all that a run ever planned here, whatever its roster was at the time."""
+    name, lanes, known = str(journal.header["machine"]), dict[str, Lane](), set[str]()
+    for line in reversed(journal.rosters):
+        inputs = Inputs.model_validate(line)
+        for lane in plan_for(plugins, inputs, name, record_step(state, inputs, unknown_yet)).lanes:
+            new = [step for key, step in zip(lane.step_keys(), lane.steps, strict=True) if key not in known]
+            known |= set(lane.step_keys())
+            there = lanes.get(lane.key, replace(lane, steps=()))
+            lanes[lane.key] = replace(there, steps=(*there.steps, *new))
+    return Plan(name, tuple(lanes.values()))
 
 
 def to_undo(plan: Plan, journal: Journal) -> Sequence[tuple[str, Lane, Step]]:

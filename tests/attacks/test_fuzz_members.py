@@ -104,7 +104,7 @@ PROPOSAL = said.Proposal(purpose="run", inputs=INPUTS, secrets={"service": {"key
 
 
 def digest(state: State) -> str:
-    return plan_digest(plan_for(PLUGINS, INPUTS, "n2", record_step(state, INPUTS.run, unknown_yet)), INPUTS)
+    return plan_digest(plan_for(PLUGINS, INPUTS, "n2", record_step(state, INPUTS, unknown_yet)), INPUTS)
 
 
 @pytest.fixture(scope="module")

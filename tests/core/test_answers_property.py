@@ -125,7 +125,7 @@ def _one_of_each(rows):
 
 
 def _shape(inputs):
-    nowhere = record_step(State("/nowhere"), inputs.run, unknown_yet)
+    nowhere = record_step(State("/nowhere"), inputs, unknown_yet)
     return {
         node.name: [
             (key, lane.stage, getattr(step, "destroys", ()))

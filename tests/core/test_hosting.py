@@ -83,7 +83,7 @@ def host_of(folder):
     def make(others="go-on"):
         inputs, notices = _inputs(others), []
         plugins, state = Plugins.of(service=Service()), State(folder / "state")
-        plan = founder_plan(plugins, inputs, record_step(state, inputs.run, unknown_yet))
+        plan = founder_plan(plugins, inputs, record_step(state, inputs, unknown_yet))
         header = inputs.model_dump(mode="json")
         journal = Journal.create(folder / f"{others}.jsonl", header, Secrets())
         hosting = Hosting(plugins, state, Secrets(), lambda _happening: None, notices.append)
@@ -190,7 +190,7 @@ def test_a_turn_ends_with_what_needed_the_token(host_of):
     """Not with all else that this machine has to do: the next one waits for this service alone."""
     made, inputs = host_of(), _inputs()
     end = _in_a_thread(made.execution, "enter")
-    step = record_step(made.hosting.state, inputs.run, unknown_yet)
+    step = record_step(made.hosting.state, inputs, unknown_yet)
     digest = plan_digest(joiner_plan(made.hosting.plugins, inputs, "n2", step), inputs)
     made.hosting.outlook(_guest("n2"), Outlook(lines=(), digest=digest))
     for name in ("n2", "n3"):

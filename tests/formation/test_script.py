@@ -242,7 +242,7 @@ def inputs(credentials, plugins):
 
 @pytest.fixture
 def digest(plugins, inputs, tmp_path):
-    step = record_step(State(tmp_path / "x"), inputs.run, unknown_yet)
+    step = record_step(State(tmp_path / "x"), inputs, unknown_yet)
     return plan_digest(plan_for(plugins, inputs, "n2", step), inputs)
 
 

@@ -45,7 +45,7 @@ def test_tokens_do_not_change_the_plan_that_was_confirmed(make_cloud, store, com
         journal = machine.journal()
         inputs = Inputs.model_validate(journal.inputs)
         plugins = Plugins.of(store=store, compute=compute)
-        step = record_step(machine.state, inputs.run, lambda machine=machine: machine.cloud)
+        step = record_step(machine.state, inputs, lambda machine=machine: machine.cloud)
         assert plan_digest(plan_for(plugins, inputs, name, step), inputs) == journal.header["confirmed"]
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from mcloud.attending import ended
 from mcloud.cli.common import refuse_second_cloud
 from mcloud.cli.result import show_fallen, show_result
 from mcloud.cli.screen import Screen
@@ -19,6 +18,7 @@ from mcloud.here import Here
 from mcloud.journal import Journal
 from mcloud.model import Check, Role
 from mcloud.order import Order
+from mcloud.rosters import lacking, over
 from mcloud.selecting import Select
 from mcloud.session.protocol import OutlookLine
 
@@ -43,6 +43,9 @@ def lead(
         refuse_second_cloud(here)
     else:
         screen.notice(f"going on with run {journal.header['run']}")
+        if journal.finished:
+            who = ", ".join(lacking(journal))
+            screen.notice(f"{who} shall come in now: type the same command there, and on all other machines")
     credentials = here.credentials()
     forming = Forming(
         plugins=here.plugins,
@@ -114,13 +117,19 @@ def _fallen(forming: Forming, cloud: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def unfinished(here: Here, order: Order) -> Journal | None:
-    """Return the unfinished run of the same order. Raises McloudError if there is one of another."""
-    entry = here.state.unfinished(lambda path: ended(Journal.open(path, here.known)))
+    """Return the run of the same order that can go on: unfinished, or finished without some machines.
+
+    Raises McloudError if there is an unfinished one of another order.
+    """
+    entry = here.state.unfinished(lambda path: over(Journal.open(path, here.known)))
     if entry is None or order.purpose == "plan":
         return None
-    if entry.role is not Role.INITIATOR or entry.digest != order.digest:
-        raise McloudError(
-            f"run {entry.id} of `mcloud {entry.command}` is not finished here, and this is another order",
-            hint="go on with that one by its own command and settings, or take it back with `mcloud undo`",
-        )
-    return Journal.open(here.state.journal_path(entry.id), here.known)
+    journal = Journal.open(here.state.journal_path(entry.id), here.known)
+    if entry.role is Role.INITIATOR and entry.digest == order.digest:
+        return journal
+    if journal.finished:
+        return None
+    raise McloudError(
+        f"run {entry.id} of `mcloud {entry.command}` is not finished here, and this is another order",
+        hint="go on with that one by its own command and settings, or take it back with `mcloud undo`",
+    )

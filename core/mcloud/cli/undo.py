@@ -4,19 +4,16 @@ import sys
 
 import click
 
-from mcloud.attending import ended
 from mcloud.cli.common import agreeable, shown, this_machine
 from mcloud.cli.failing import spoken
 from mcloud.cli.screen import Screen
-from mcloud.cloud import plan_for
 from mcloud.context import Surroundings
 from mcloud.errors import McloudError, SettingsError
 from mcloud.here import Here
-from mcloud.inputs import Inputs
 from mcloud.journal import Journal
 from mcloud.plan import Plan
-from mcloud.record import record_step, unknown_yet
-from mcloud.undo import Undone, to_undo
+from mcloud.rosters import over
+from mcloud.undo import Undone, all_planned, to_undo
 from mcloud.undo import undo as undo_run
 
 
@@ -40,9 +37,11 @@ def undo(screen: Screen, yes: bool) -> None:
 
 def take_back_failed(screen: Screen, here: Here, digest: str) -> str:
     """Take back the run of this order that failed here, as `on_failure: undo` says; return a new hint."""
-    entry = here.state.unfinished(lambda path: ended(Journal.open(path, here.known)))
+    entry = here.state.unfinished(lambda path: over(Journal.open(path, here.known)))
     if entry is None or entry.digest != digest:
         return ""
+    if Journal.open(here.state.journal_path(entry.id), here.known).has("finished"):
+        return ""  # the cloud that is there is not taken back because a machine could not be added to it
     screen.notice("it failed, and the file says on_failure: undo")
     undone = take_back(screen, here, Journal.open(here.state.journal_path(entry.id), here.known))
     if undone.left:
@@ -60,10 +59,8 @@ def take_back(screen: Screen, here: Here, journal: Journal) -> Undone:
 
 
 def _plan(here: Here, journal: Journal) -> Plan:
-    inputs = Inputs.model_validate(journal.inputs)
-    here.plugins.require(inputs.services)
-    record = record_step(here.state, inputs.run, unknown_yet)
-    return plan_for(here.plugins, inputs, str(journal.header["machine"]), record)
+    here.plugins.require(journal.header["services"])
+    return all_planned(here.plugins, here.state, journal)
 
 
 def _latest(here: Here) -> Journal:

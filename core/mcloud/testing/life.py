@@ -9,22 +9,20 @@ from typing import Any
 from pydantic import SecretStr
 
 from mcloud import hookimpl
-from mcloud.attending import Attending, completed, ended, resumed
+from mcloud.attending import Attending, completed, resumed
 from mcloud.choosing import Choosing
-from mcloud.cloud import plan_for
 from mcloud.completing import Complete, as_ordered
 from mcloud.context import Surroundings
 from mcloud.errors import SettingsError
 from mcloud.forming import Forming
 from mcloud.here import Here
-from mcloud.inputs import Inputs
 from mcloud.joining import Joining
 from mcloud.journal import Journal
 from mcloud.looking import Looking
 from mcloud.model import API, Beacon, Manifest, Node, Search, Survey
 from mcloud.order import Order
 from mcloud.plugins import Plugins
-from mcloud.record import record_step, unknown_yet
+from mcloud.rosters import over
 from mcloud.secrets import Secrets
 from mcloud.selecting import expected
 from mcloud.session import trust
@@ -33,7 +31,7 @@ from mcloud.session.transport import ConnectionLost
 from mcloud.testing.machine import Machine
 from mcloud.testing.network import Relay
 from mcloud.testing.power import MortalState, Power
-from mcloud.undo import Undone, undo
+from mcloud.undo import Undone, all_planned, undo
 from mcloud.watch import Happening
 
 ANNOUNCER = "announcer"
@@ -60,7 +58,7 @@ class Life:
     def _lead(self) -> Mapping[str, Any]:
         here, state = self.here, self.here.state
         credentials = here.credentials()
-        entry = state.unfinished(lambda path: ended(Journal.open(path, here.known)))
+        entry = state.unfinished(lambda path: over(Journal.open(path, here.known)))
         if entry is None and state.read_cloud() is not None:
             raise SettingsError(f"{self.machine.name} is in a cloud already")
         others = set(self.order.machines) - {self.machine.name}
@@ -174,11 +172,9 @@ def take_back(here: Here) -> Undone:
     journal = next((journal for journal in journals if not journal.has("reverted")), None)
     if journal is None:
         raise SettingsError(f"there is no run to undo on {here.host.name}")
-    inputs = Inputs.model_validate(journal.inputs)
-    record = record_step(here.state, inputs.run, unknown_yet)
-    plan = plan_for(here.plugins, inputs, here.host.name, record)
+    plan, run = all_planned(here.plugins, here.state, journal), str(journal.header["run"])
     around = Surroundings(host=here.host, plan=plan, journal=journal)
-    return undo(around, forget=lambda: here.state.forget(inputs.run))
+    return undo(around, forget=lambda: here.state.forget(run))
 
 
 class Announcer:

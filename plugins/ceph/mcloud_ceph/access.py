@@ -15,7 +15,7 @@ from mcloud_ceph.files import (
     keyring,
     monitor_hosts,
 )
-from mcloud_ceph.layout import CLIENT, has_filesystem, monitors
+from mcloud_ceph.layout import CLIENT, has_filesystem, monitors, runs_monitor
 from mcloud_ceph.settings import CephSettings
 
 
@@ -39,6 +39,9 @@ def access(node: Node, nodes: Sequence[Node], settings: CephSettings) -> Step:
 
     def probe(ctx: StepContext) -> Sequence[StorageAccess] | None:
         if fsid_of(ctx.host.read(CONF)) is None or ctx.host.stat(CLIENT_KEYRING) is None:
+            return None
+        # A machine that gets a monitor only since others fell out has been here without it.
+        if runs_monitor(node, nodes) and ctx.host.stat(ADMIN_KEYRING) is None:
             return None
         return [StorageAccess(driver=driver) for driver in drivers]
 

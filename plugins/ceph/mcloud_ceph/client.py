@@ -63,6 +63,12 @@ def answers(host: Host) -> bool:
     return True
 
 
+def lets_in(host: Host, entity: str, keyring: str) -> bool:
+    """Say whether the monitors know an entity by the key in a file."""
+    who = ["--name", entity, "--keyring", keyring]
+    return host.run(["ceph", *who, "--connect-timeout", "10", "fsid"], check=False, seconds=15).ok
+
+
 def daemon(host: Host, name: str, prefix: str, **arguments: object) -> Any:
     """Ask one daemon of this machine by its own socket, which needs no quorum; None if it does not answer.
 

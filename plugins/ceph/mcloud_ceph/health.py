@@ -1,12 +1,15 @@
 """Wait until the cluster is sound, or say exactly why it is not."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mcloud import ServiceError, Step, StepContext
+from mcloud import Node, ServiceError, Step, StepContext
 from mcloud_ceph import client
+from mcloud_ceph.files import fsid_here
+from mcloud_ceph.layout import osds_of
+from mcloud_ceph.settings import CephNode
 from mcloud_ceph.timing import FORMING
 
 PATIENCE = 90
@@ -25,14 +28,20 @@ class Condition:
     progress: object = None
 
 
-def sound(*, copies: int) -> Step:
-    """Return the step that waits until all is up, clean and HEALTH_OK, and ends the forming."""
+def sound(copies: int, *, node_settings: Mapping[str, CephNode], fallen: Sequence[Node]) -> Step:
+    """Return the step that waits until all is up, clean and HEALTH_OK, and ends the forming.
+
+    All but what machines brought that have fallen out.
+    """
     # One copy is a warning for good, told before the start and shown again here: it is not silenced.
     bearable = {"POOL_NO_REDUNDANCY"} if copies == 1 else set[str]()
 
+    def strange(ctx: StepContext) -> Collection[str]:
+        return osds_of(fsid_here(ctx.host), fallen, node_settings)
+
     def run(ctx: StepContext) -> None:
         try:
-            _wait(ctx, bearable)
+            _wait(ctx, bearable, strange(ctx))
         except ServiceError:
             with contextlib.suppress(ServiceError):
                 client.tell(ctx.host, client.drop_options(FORMING))
@@ -42,15 +51,16 @@ def sound(*, copies: int) -> Step:
     def probe(ctx: StepContext) -> tuple[()] | None:
         status, osds, options = client.ask(ctx.host, ["status"], ["osd", "dump"], ["config", "dump"])
         formed = client.options(options).keys().isdisjoint(FORMING)
-        return () if formed and not condition(status, osds).missing else None
+        return () if formed and not condition(status, osds, strange(ctx)).missing else None
 
     return Step(name="health", run=run, probe=probe)
 
 
-def condition(status: Mapping[str, Any], osds: Mapping[str, Any]) -> Condition:
-    """Judge a cluster by `status` and `osd dump`."""
-    down = [f"osd.{osd['osd']}" for osd in osds["osds"] if not (osd["up"] and osd["in"])]
-    up = len(osds["osds"]) - len(down)
+def condition(status: Mapping[str, Any], osds: Mapping[str, Any], strange: Collection[str] = ()) -> Condition:
+    """Judge a cluster by `status` and `osd dump`; OSDs with ids in `strange` do not count."""
+    ours = [osd for osd in osds["osds"] if osd["uuid"] not in strange]
+    down = [f"osd.{osd['osd']}" for osd in ours if not (osd["up"] and osd["in"])]
+    up = len(ours) - len(down)
     states = {group["state_name"]: group["count"] for group in status["pgmap"]["pgs_by_state"]}
     # Scrubbing is routine: active+clean+scrubbing is clean.
     clean = sum(count for state, count in states.items() if {"active", "clean"} <= set(state.split("+")))
@@ -77,12 +87,13 @@ def condition(status: Mapping[str, Any], osds: Mapping[str, Any]) -> Condition:
     )
 
 
-def _wait(ctx: StepContext, bearable: set[str]) -> None:
+def _wait(ctx: StepContext, bearable: set[str], strange: Collection[str]) -> None:
     last = [Condition(missing=("nobody looked",), warnings={})]
 
     def look_again() -> Condition:
         # HEALTH_OK alone is no proof: it is also said of placement groups that nobody has heard of.
-        last[0] = condition(*client.ask(ctx.host, ["status"], ["osd", "dump"]))
+        status, osds = client.ask(ctx.host, ["status"], ["osd", "dump"])
+        last[0] = condition(status, osds, strange)
         ctx.report("; ".join(_words(last[0])) or "HEALTH_OK, all placement groups active+clean, all OSDs up")
         return last[0]
 

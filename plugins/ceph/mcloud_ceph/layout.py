@@ -65,6 +65,18 @@ def osd_uuid(fsid: str, node: Node, disk: DiskChoice) -> str:
     return str(uuid.uuid5(uuid.UUID(fsid), f"{node.name} {disk.path}"))
 
 
+def osds_of(
+    fsid: str, machines: Sequence[Node], node_settings: Mapping[str, CephNode]
+) -> Mapping[str, DiskChoice]:
+    """Return the disks of some machines by the id of the OSD on each."""
+    return {osd_uuid(fsid, node, disk): disk for node in machines for disk in disks_of(node, node_settings)}
+
+
+def comes_back(node: Node, nodes: Sequence[Node]) -> bool:
+    """Say whether a machine comes into a cloud that is there: it may have been in, and written out since."""
+    return node.standing == "joining" and any(other.standing == "member" for other in nodes)
+
+
 def step_name(disk: DiskChoice) -> str:
     """Return a disk's name as part of a step's name, in kebab-case."""
     return "osd-" + re.sub(r"[^a-z0-9]+", "-", disk.path.removeprefix("/dev/").removeprefix("disk/").lower())

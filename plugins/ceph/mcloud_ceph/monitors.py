@@ -77,11 +77,16 @@ def found(
     )
 
 
-def join(node: Node) -> Step:
-    """Return the step that adds a monitor to the quorum of those that are there."""
+def join(node: Node, *, back: bool = False) -> Step:
+    """Return the step that adds a monitor to the quorum of those that are there.
+
+    With `back` it may have been written out since: such a one never gets in again, so it is made anew
+    out of what the others have.
+    """
 
     def run(ctx: StepContext) -> None:
-        if not _is_made(ctx.host, node):
+        if back or not _is_made(ctx.host, node):
+            units.stop(ctx.host, _unit(node))
             _make_next(ctx.host, node, key=tokens.read(ctx).monitor)
         shorter = {"Environment": f"CEPH_ARGS=--mon-probe-timeout={PROBE_TIMEOUT}"}
         units.add_to(ctx.host, _unit(node), shorter, until_boot=True)
@@ -90,8 +95,8 @@ def join(node: Node) -> Step:
             lambda: _is_there(ctx.host, node, {"leader", "peon"}) or None,
             what=f"monitor {node.name} to join the quorum",
         )
-        back = {"var": "mon_probe_timeout", "val": [USUAL_PROBE_TIMEOUT]}
-        client.daemon(ctx.host, f"mon.{node.name}", "config set", **back)
+        usual = {"var": "mon_probe_timeout", "val": [USUAL_PROBE_TIMEOUT]}
+        client.daemon(ctx.host, f"mon.{node.name}", "config set", **usual)
         units.take_from(ctx.host, _unit(node), until_boot=True)
 
     def probe(ctx: StepContext) -> tuple[()] | None:
@@ -101,6 +106,22 @@ def join(node: Node) -> Step:
         return () if _is_there(ctx.host, node, {"leader", "peon", "electing"}) else None
 
     return Step(name="monitor", run=run, probe=probe, undo=partial(_remove, node), needs=(JoinToken,))
+
+
+def leave(node: Node) -> Step:
+    """Return the step that takes a monitor away which the smaller roster does not want."""
+
+    def probe(ctx: StepContext) -> tuple[()] | None:
+        return None if _is_made(ctx.host, node) else ()
+
+    def run(ctx: StepContext) -> None:
+        known = {monitor["name"] for monitor in client.ask(ctx.host, ["mon", "dump"])[0]["mons"]}
+        if known == {node.name}:
+            raise ServiceError(f"the monitor on {node.name} is the only one: it cannot be taken away")
+        _remove(node, ctx)
+
+    # Not taken back by itself: there was one for the larger roster, and what it kept is with the others.
+    return Step(name="no-monitor", run=run, probe=probe)
 
 
 def _unit(node: Node) -> str:

@@ -26,12 +26,12 @@ _OWN = "for i in $$(seq 60); do [ -b BLOCK ] && exec chown ceph:ceph BLOCK; slee
 """Shell that waits for a disk and gives it to Ceph (`$$`: systemd's `$`)."""
 
 
-def make(node: Node, disk: DiskChoice) -> Step:
-    """Return the step that makes an OSD out of a disk."""
+def make(node: Node, disk: DiskChoice, *, back: bool = False) -> Step:
+    """Return the step that makes an OSD out of a disk; `back`: the others may have forgotten it since."""
     return Step(
         name=step_name(disk),
         run=partial(_run, node, disk),
-        probe=partial(_probe, node, disk),
+        probe=partial(_probe, node, disk, back),
         undo=partial(_undo, disk),
         needs=() if node.founder else (JoinToken,),
         destroys=(disk_loss(node, disk),) if disk.wipe else (),
@@ -43,8 +43,11 @@ def _run(node: Node, disk: DiskChoice, ctx: StepContext) -> None:
     """Claim the disk and make the OSD on it; it is started with the others of its machine."""
     host, ticket = ctx.host, _ticket(node, disk, ctx)
     ctx.keep("uuid", ticket.uuid)
+    before = _number(host, ticket.uuid)
+    if before not in {None, str(ticket.number)}:
+        _forget_here(host, before or "")
     folder = f"{OSDS}/ceph-{ticket.number}"
-    if host.stat(f"{folder}/ready") is None:
+    if host.stat(f"{folder}/ready") is None or not _holds(host, disk, ticket.uuid):
         _clear(node, disk, host, uuid=ticket.uuid)
         _make_store(host, ticket, folder=folder, path=lasting_path(node, disk))
     # At boot the disk is root's again, and may appear later than the unit is started.
@@ -92,14 +95,32 @@ def _make_store(host: Host, ticket: tokens.OsdTicket, *, folder: str, path: str)
     host.run(["ceph-osd", "--mkfs", *who, *MAKING], seconds=300)
 
 
-def _probe(node: Node, disk: DiskChoice, ctx: StepContext) -> tuple[()] | None:
-    number = _number_of(node, disk, ctx.host)
+def _probe(node: Node, disk: DiskChoice, back: bool, ctx: StepContext) -> tuple[()] | None:  # noqa: FBT001 - a partial
+    host, fsid = ctx.host, fsid_of(ctx.host.read(CONF))
+    uuid = osd_uuid(fsid, node, disk) if fsid else ""
+    number = _number(host, uuid)
     made = (
         number is not None
-        and ctx.host.stat(f"{OSDS}/ceph-{number}/ready") is not None
-        and units.is_changed(ctx.host, _unit(number))
+        and host.stat(f"{OSDS}/ceph-{number}/ready") is not None
+        and units.is_changed(host, _unit(number))
+        # Not so where the disk was replaced by another one since.
+        and _holds(host, disk, uuid)
+        and (not back or client.lets_in(host, f"osd.{number}", f"{OSDS}/ceph-{number}/keyring"))
     )
     return () if made else None
+
+
+def _holds(host: Host, disk: DiskChoice, uuid: str) -> bool:
+    """Say whether a disk is there and is that OSD's."""
+    found = host.stat(disk.path)
+    return found is not None and found.kind == "block" and disks.owner(host, disk.path) == uuid
+
+
+def _forget_here(host: Host, number: str) -> None:
+    """Take away what is on this machine of an OSD; its disk is left as it is."""
+    units.stop(host, _unit(number))
+    units.take_from(host, _unit(number))
+    host.run(["rm", "--recursive", "--force", f"{OSDS}/ceph-{number}"])
 
 
 def _undo(disk: DiskChoice, ctx: StepContext) -> None:

@@ -16,7 +16,13 @@ from mcloud_ceph import (
     replication,
     tokens,
 )
-from mcloud_ceph.layout import copies, disks_of, has_filesystem, runs_monitor
+from mcloud_ceph.layout import (
+    comes_back,
+    copies,
+    disks_of,
+    has_filesystem,
+    runs_monitor,
+)
 from mcloud_ceph.reset import steps
 from mcloud_ceph.settings import CephNode, CephSettings
 
@@ -67,33 +73,38 @@ def issue_token(node: Node, nodes: Sequence[Node], node_settings: Own) -> Iterat
 @hookimpl
 def join(node: Node, nodes: Sequence[Node], settings: CephSettings, node_settings: Own) -> Iterator[Step]:
     """Give this machine access, an OSD on each of its disks, and a monitor if it is among the first three."""
+    back = comes_back(node, nodes)
     yield access.access(node, nodes, settings)
     if disks := disks_of(node, node_settings):
-        yield from (osds.make(node, disk) for disk in disks)
+        yield from (osds.make(node, disk, back=back) for disk in disks)
         yield osds.up(node, disks)
     if runs_monitor(node, nodes):
         # After the OSDs, which need the quorum that each new monitor interrupts.
         if not node.founder:
-            yield monitors.join(node)
+            yield monitors.join(node, back=back)
         if has_filesystem(nodes, settings):
             yield daemons.metadata_server(node)
 
 
 @hookimpl
-def configure(nodes: Sequence[Node], settings: CephSettings, node_settings: Own) -> Iterator[Step]:
+def configure(
+    nodes: Sequence[Node], settings: CephSettings, node_settings: Own, fallen: Sequence[Node]
+) -> Iterator[Step]:
     """Make the pools, and end with a sound cluster."""
-    yield replication.converge(nodes, settings, node_settings)
+    yield replication.converge(nodes, settings, node_settings, fallen)
     yield pools.pool()
     if has_filesystem(nodes, settings):
         yield pools.filesystem()
-    yield health.sound(copies=copies(nodes, settings, node_settings))
+    yield health.sound(copies(nodes, settings, node_settings), node_settings=node_settings, fallen=fallen)
 
 
 @hookimpl
 def adapt(node: Node, nodes: Sequence[Node], settings: CephSettings) -> Iterator[Step]:
     """Bring in what can come late: the list of monitors as it became, and the managers that stand by."""
     yield access.known_monitors(nodes, settings)
-    if runs_monitor(node, nodes) and not node.founder:
+    if not runs_monitor(node, nodes):
+        yield monitors.leave(node)
+    elif not node.founder:
         yield daemons.manager(node)
 
 

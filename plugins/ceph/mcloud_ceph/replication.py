@@ -1,12 +1,17 @@
 """How many copies the pools keep, and that no machine is counted which did not come."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from mcloud import Node, Step, StepContext
+from mcloud import Host, Node, ServiceError, Step, StepContext
 from mcloud_ceph import client
-from mcloud_ceph.layout import copies
+from mcloud_ceph.files import fsid_here
+from mcloud_ceph.layout import comes_back, copies, osds_of
 from mcloud_ceph.settings import CephNode, CephSettings
+
+MOVING = 20
+"""Seconds for what an OSD held to be copied elsewhere; while a cloud is formed that is next to nothing."""
 
 _SURE = ("--yes-i-really-mean-it",)
 
@@ -20,14 +25,21 @@ def replication(
     return {("global", "osd_pool_default_size"): str(number), **single}
 
 
-def converge(nodes: Sequence[Node], settings: CephSettings, node_settings: Mapping[str, CephNode]) -> Step:
-    """Return the step that fits the cluster to the machines that are in: copies, and entries of no other."""
+def converge(
+    nodes: Sequence[Node],
+    settings: CephSettings,
+    node_settings: Mapping[str, CephNode],
+    fallen: Sequence[Node],
+) -> Step:
+    """Return the step that fits the cluster to the machines that are in, without those that fell out."""
     wanted = replication(nodes, settings, node_settings)
     number = str(copies(nodes, settings, node_settings))
-    names = {node.name for node in nodes}
+    names = {node.name for node in fallen}
+    newcomers = [node for node in nodes if comes_back(node, nodes)]
 
     def run(ctx: StepContext) -> None:
         client.tell(ctx.host, _changes(ctx))
+        _purge(ctx, osds_of(fsid_here(ctx.host), fallen, node_settings))
 
     def probe(ctx: StepContext) -> tuple[()] | None:
         return None if _changes(ctx) else ()
@@ -35,11 +47,18 @@ def converge(nodes: Sequence[Node], settings: CephSettings, node_settings: Mappi
     def _changes(ctx: StepContext) -> Sequence[client.Command]:
         """Return the commands that are still missing; none if all is as it should be."""
         dump, osds, status = client.ask(ctx.host, ["config", "dump"], ["osd", "dump"], ["quorum_status"])
-        present = client.options(dump)
+        present, fsid = client.options(dump), fsid_here(ctx.host)
+        out = osds_of(fsid, fallen, node_settings)
+        back = osds_of(fsid, newcomers, node_settings)
         return [
             *client.set_options({key: value for key, value in wanted.items() if present.get(key) != value}),
-            *(("osd", "purge-new", str(osd["osd"]), *_SURE) for osd in osds["osds"] if _never_came(osd)),
-            *(("mon", "remove", name) for name in _lost(status, names)),
+            *(command for osd in osds["osds"] if osd["uuid"] in out for command in _farewell(osd)),
+            *(
+                ("osd", "in", str(osd["osd"]))
+                for osd in osds["osds"]
+                if osd["uuid"] in back and osd["up"] and not osd["in"]
+            ),
+            *(("mon", "remove", mon["name"]) for mon in status["monmap"]["mons"] if mon["name"] in names),
             *(
                 ("osd", "pool", "set", pool["pool_name"], "size", number, *(_SURE if number == "1" else ()))
                 for pool in osds["pools"]
@@ -50,12 +69,33 @@ def converge(nodes: Sequence[Node], settings: CephSettings, node_settings: Mappi
     return Step(name="replication", run=run, probe=probe)
 
 
-def _never_came(osd: Mapping[str, Any]) -> bool:
-    """Say whether an OSD was given a number and then never started: its machine was left out."""
-    return "new" in osd["state"] and not osd["up"]
+def _farewell(osd: Mapping[str, Any]) -> Sequence[client.Command]:
+    """Return what is to be done about an OSD of a machine that fell out: no data goes there any more."""
+    number = str(osd["osd"])
+    if "new" in osd["state"] and not osd["up"]:
+        return [("osd", "purge-new", number, *_SURE)]
+    return [("osd", "out", number)] if osd["in"] else []
 
 
-def _lost(status: Mapping[str, Any], names: set[str]) -> Sequence[str]:
-    """Return the monitors in the map of machines that are not with us and do not answer."""
-    known = [monitor["name"] for monitor in status["monmap"]["mons"]]
-    return [name for name in known if name not in names and name not in status["quorum_names"]]
+def _purge(ctx: StepContext, fallen: Collection[str]) -> None:
+    """Forget OSDs that are out and do not run, once all they held is elsewhere; else they stay listed."""
+    for osd in client.ask(ctx.host, ["osd", "dump"])[0]["osds"]:
+        number = str(osd["osd"])
+        if osd["uuid"] not in fallen or osd["up"]:
+            continue
+        try:
+            ctx.wait(
+                partial(_is_empty, ctx.host, number),
+                what=f"what osd.{number} held to be elsewhere",
+                patience=MOVING,
+            )
+        except ServiceError:
+            ctx.report(f"osd.{number} stays listed: what it held may not be elsewhere")
+        else:
+            client.tell(ctx.host, [("osd", "purge", number, *_SURE)])
+
+
+def _is_empty(host: Host, number: str) -> bool | None:
+    # An error says "not yet" as well: what it refuses is told by a line, not by JSON.
+    said = client.ask(host, ["osd", "safe-to-destroy", number])[0]
+    return int(number) in said.get("safe_to_destroy", ()) or None

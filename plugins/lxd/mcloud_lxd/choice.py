@@ -35,7 +35,10 @@ class Local:
 def choose_local(
     nodes: Sequence[Node], settings: LxdSettings, node_settings: Mapping[str, LxdNode]
 ) -> Local | None:
-    """Return what `local` will be; None if there shall be none."""
+    """Return what `local` will be; None if there shall be none.
+
+    `nodes` are all that were to be in: the pool is there when one falls out, and stays as it is.
+    """
     if settings.local == "none":
         return None
     disks = {

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from ipaddress import ip_address
 
-from mcloud import JoinToken, Node, Offer, ServiceError, Step, StepContext
+from mcloud import (
+    JoinToken,
+    NetworkAccess,
+    Node,
+    Offer,
+    ServiceError,
+    Step,
+    StepContext,
+    StorageAccess,
+)
 from mcloud_lxd.choice import LOCAL, Local
 from mcloud_lxd.client import LxdError, server, set_config
 from mcloud_lxd.cluster_client import (
@@ -44,17 +53,29 @@ def token_step(node: Node) -> Step:
     return Step(name="token", run=partial(_invite, node.name), wants=(LocalPool,), offers=(JoinToken,))
 
 
-def joining_step(node: Node, local: Local | None) -> Step:
-    """Join with the token and give this machine's part of `local`."""
+def joining_step(node: Node, nodes: Sequence[Node], local: Local | None) -> Step:
+    """Join with the token and give this machine's part of `local`.
+
+    Where there is a cloud already its networks and shared pools are entered with it: this machine has to
+    have access to them first.
+    """
+    there = any(other.standing == "member" for other in nodes)
     return Step(
         name="member",
         run=partial(_join, node, local),
         probe=partial(_see_membership, node.name),
         undo=partial(_leave, node.name, local),
         needs=(JoinToken,),
+        wants=(NetworkAccess, StorageAccess) if there else (),
         destroys=destroyed(node, local),
         loses=(f"all instances and volumes on {node.name}, and LXD's settings there",),
     )
+
+
+def writing_out_step(fallen: Sequence[Node]) -> Step:
+    """Write machines out of the cluster that fell out of the run after they had joined."""
+    names = [node.name for node in fallen]
+    return Step(name="fallen", run=partial(_write_out, names), probe=partial(_are_out, names))
 
 
 def address_of(node: Node) -> str:
@@ -93,25 +114,56 @@ def _invite(name: str, ctx: StepContext) -> Iterable[Offer]:
     return [JoinToken(value=make_invitation(host, name))]
 
 
+def _write_out(names: Sequence[str], ctx: StepContext) -> None:
+    for name in names:
+        if is_member(ctx.host, name):
+            remove_member(ctx.host, name)
+        revoke_tokens(ctx.host, name)
+        forget_certificates(ctx.host, name)
+
+
+def _are_out(names: Sequence[str], ctx: StepContext) -> Sequence[Offer] | None:
+    return None if any(is_member(ctx.host, name) for name in names) else ()
+
+
 def _join(node: Node, local: Local | None, ctx: StepContext) -> None:
     invitation = Invitation.model_validate_json(ctx.token.get_secret_value())
     # The step before has waited already.
     _wake(ctx, node.name, local, patience=10)
     if _is_in_already(ctx, node.name):
-        return
+        if not invitation.token:
+            return
+        ctx.report("the others wrote this machine out meanwhile; its LXD is emptied and joins anew")
+        leave_with_disk(ctx, node.name, local)
+        await_lxd(ctx)
     if not invitation.token:
         raise ServiceError(
             f"the founder's LXD says that {node.name} is a member, the one on {node.name} that it is not",
             hint="run the same command again on this machine: the founder looks anew",
         )
     ctx.keep(ADDRESS, server(ctx.host).config.get(ADDRESS, ""))
+    own = {LOCAL: member_part(node.name, local)} if local is not None else {}
     prepare_disk(ctx, node.name, local)
     join(
         ctx.host,
         name=node.name,
         address=address_of(node),
         invitation=invitation,
-        pools={LOCAL: member_part(node.name, local)} if local is not None else {},
+        gives={
+            "storage-pool": {**invitation.pools, **own},
+            "network": {name: {"parent": _parent(name, ctx)} for name in invitation.uplinks},
+        },
+    )
+
+
+def _parent(network: str, ctx: StepContext) -> str:
+    """Return this machine's interface to an uplink that is there already."""
+    for access in ctx.offers(NetworkAccess):
+        if network in access.uplinks:
+            return access.uplinks[network]
+    raise ServiceError(
+        f"the cloud has the uplink network {network}, and {ctx.host.name} names no interface for it",
+        hint="give this machine its uplink interface in the file",
     )
 
 

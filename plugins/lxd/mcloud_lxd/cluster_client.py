@@ -3,12 +3,16 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from mcloud import Host
 from mcloud_lxd.client import LxdError, Member, ask, call, look, remove, server, things
+
+Kind = Literal["storage-pool", "network"]
+Given = Mapping[str, Mapping[str, str]]
+"""What one machine gives, by name of the pool or network and key."""
 
 
 class Invitation(BaseModel):
@@ -20,10 +24,18 @@ class Invitation(BaseModel):
     certificate: str = ""
     """The cluster's, PEM: it came over mcloud's own channel, so the joiner need not fetch it."""
     token: str = ""
+    pools: Mapping[str, Mapping[str, str]] = {}
+    """What each member has to give to the pools that are there already, `local` aside, by pool and key."""
+    uplinks: tuple[str, ...] = ()
+    """Networks that are there already, to which each member has to give an interface of its own."""
 
     def as_secret(self) -> SecretStr:
         """Return it as it travels."""
         return SecretStr(self.model_dump_json())
+
+
+SHARED = frozenset({"ceph", "cephfs"})
+"""Storage drivers of LXD whose pools are the same for all members."""
 
 
 def membership(host: Host, *, seconds: float = 10) -> str:
@@ -68,13 +80,12 @@ def found(host: Host, name: str) -> None:
     call(host, "PUT", "/1.0/cluster", {"server_name": name, "enabled": True}, seconds=60)
 
 
-def join(
-    host: Host, *, name: str, address: str, invitation: Invitation, pools: Mapping[str, Mapping[str, str]]
-) -> None:
-    """Join a cluster; `pools` is what this machine gives to the cluster's pools, by pool and key."""
+def join(host: Host, *, name: str, address: str, invitation: Invitation, gives: Mapping[Kind, Given]) -> None:
+    """Join a cluster; `gives` is this machine's own part of the cluster's pools and networks."""
     given = [
-        {"entity": "storage-pool", "name": pool, "key": key, "value": value}
-        for pool, config in pools.items()
+        {"entity": kind, "name": thing, "key": key, "value": value}
+        for kind, things in gives.items()
+        for thing, config in things.items()
         for key, value in config.items()
     ]
     explicit = "explicit_trust_token" in server(host).extensions
@@ -121,7 +132,30 @@ def make_invitation(host: Host, name: str) -> SecretStr:
     }
     text = base64.b64encode(json.dumps(token).encode()).decode()
     address = here.config.get("cluster.https_address") or here.config["core.https_address"]
-    return Invitation(address=address, certificate=here.certificate, token=text).as_secret()
+    return Invitation(
+        address=address,
+        certificate=here.certificate,
+        token=text,
+        pools=_pools_to_enter(host, here.extensions),
+        uplinks=_uplinks(host),
+    ).as_secret()
+
+
+def _uplinks(host: Host) -> tuple[str, ...]:
+    networks = things(host, "networks")
+    return tuple(one["name"] for one in networks if one["type"] == "physical" and one["managed"])
+
+
+def _pools_to_enter(host: Host, extensions: frozenset[str]) -> Given:
+    """Return what a joiner gives to pools on shared storage: LXD has their source on each member."""
+    if "storage_remote_drop_source" in extensions:
+        return {}
+    shared = [one["name"] for one in things(host, "storage-pools") if one["driver"] in SHARED]
+    me = membership(host)
+    return {
+        name: {"source": str(call(host, "GET", f"/1.0/storage-pools/{name}?target={me}")["config"]["source"])}
+        for name in shared
+    }
 
 
 def revoke_tokens(host: Host, name: str) -> None:

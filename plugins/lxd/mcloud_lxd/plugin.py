@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from mcloud import Check, Host, Manifest, Node, ServiceState, Step, hookimpl
 from mcloud_lxd.checks import check
 from mcloud_lxd.choice import choose_local
-from mcloud_lxd.cluster import founding_step, joining_step, token_step
+from mcloud_lxd.cluster import founding_step, joining_step, token_step, writing_out_step
 from mcloud_lxd.local import pool_step, volumes_step
 from mcloud_lxd.looks import look_at
 from mcloud_lxd.networks import networks_step
@@ -54,10 +54,14 @@ def preflight(nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeS
 
 @hookimpl
 def bootstrap(
-    node: Node, nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeSettings
+    node: Node,
+    nodes: Sequence[Node],
+    settings: LxdSettings,
+    node_settings: NodeSettings,
+    fallen: Sequence[Node],
 ) -> Iterator[Step]:
     """Found a cluster of one."""
-    yield founding_step(node, choose_local(nodes, settings, node_settings))
+    yield founding_step(node, choose_local((*nodes, *fallen), settings, node_settings))
 
 
 @hookimpl
@@ -68,24 +72,32 @@ def issue_token(node: Node) -> Iterator[Step]:
 
 @hookimpl
 def join(
-    node: Node, nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeSettings
+    node: Node,
+    nodes: Sequence[Node],
+    settings: LxdSettings,
+    node_settings: NodeSettings,
+    fallen: Sequence[Node],
 ) -> Iterator[Step]:
     """Join, and give this machine's part of `local`, the founder first."""
-    local = choose_local(nodes, settings, node_settings)
+    local = choose_local((*nodes, *fallen), settings, node_settings)
     if not node.founder:
         yield ready_step(node)
-        yield joining_step(node, local)
+        yield joining_step(node, nodes, local)
     elif local is not None:
         yield pool_step(node, local)
 
 
 @hookimpl
-def configure(nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeSettings) -> Iterator[Step]:
+def configure(
+    nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeSettings, fallen: Sequence[Node]
+) -> Iterator[Step]:
     """Make the networks and shared pools out of what is offered, and the default profile.
 
     Networks first: what they want is offered long before storage is.
     """
-    local = choose_local(nodes, settings, node_settings)
+    if fallen:
+        yield writing_out_step(fallen)
+    local = choose_local((*nodes, *fallen), settings, node_settings)
     yield networks_step(nodes)
     yield remote_step(nodes)
     if settings.default_profile != "leave":
@@ -94,10 +106,14 @@ def configure(nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeS
 
 @hookimpl
 def adapt(
-    node: Node, nodes: Sequence[Node], settings: LxdSettings, node_settings: NodeSettings
+    node: Node,
+    nodes: Sequence[Node],
+    settings: LxdSettings,
+    node_settings: NodeSettings,
+    fallen: Sequence[Node],
 ) -> Iterator[Step]:
     """Put LXD's own volumes on this machine's part of `local`, when all members know each other."""
-    if choose_local(nodes, settings, node_settings) is not None:
+    if choose_local((*nodes, *fallen), settings, node_settings) is not None:
         yield volumes_step(node)
 
 

@@ -1,6 +1,6 @@
 """The step that makes a machine take part in virtual networks: its ovn-controller and its tunnels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from mcloud import NetworkAccess, Node, Offer, Step, StepContext
@@ -35,8 +35,10 @@ class Chassis(Offer):
     tunnel_address: str
 
 
-def take_part(*, tunnel_address: str, userspace: bool, servers: Sequence[Node]) -> Step:
-    """Run ovn-controller, connected to these servers."""
+def take_part(
+    *, tunnel_address: str, userspace: bool, servers: Sequence[Node], uplinks: Mapping[str, str]
+) -> Step:
+    """Run ovn-controller, connected to these servers; `uplinks` are this machine's, by network."""
     ids = {
         REMOTE: remotes(servers, SB),
         "ovn-encap-type": "geneve",
@@ -46,7 +48,7 @@ def take_part(*, tunnel_address: str, userspace: bool, servers: Sequence[Node]) 
     return Step(
         name="controller",
         run=partial(_start, ids),
-        probe=partial(_takes_part, tunnel_address),
+        probe=partial(_takes_part, tunnel_address, uplinks),
         undo=_stop,
         offers=(NetworkAccess, Chassis),
     )
@@ -74,14 +76,14 @@ def _start(ids: dict[str, str | None], ctx: StepContext) -> None:
     )
 
 
-def _takes_part(tunnel_address: str, ctx: StepContext) -> Sequence[Offer] | None:
+def _takes_part(tunnel_address: str, uplinks: Mapping[str, str], ctx: StepContext) -> Sequence[Offer] | None:
     ids = external_ids(ctx.host)
     if not ids.get(REMOTE, "").startswith("ssl:") or ids.get("ovn-encap-ip") != tunnel_address:
         return None
     if not _connected(ctx):
         return None
     return (
-        NetworkAccess(driver="ovn"),
+        NetworkAccess(driver="ovn", uplinks=uplinks),
         Chassis(system_id=ids.get("system-id", ""), tunnel_address=tunnel_address),
     )
 

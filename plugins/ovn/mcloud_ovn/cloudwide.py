@@ -9,6 +9,7 @@ from mcloud_ovn.client import DATABASES, NB, SB, Database, Raft, kick, northboun
 from mcloud_ovn.files import AUTHORITY, CERTIFICATE, KEY
 from mcloud_ovn.roles import (
     INTEGRATION_BRIDGE,
+    UPLINK,
     bracketed,
     remotes,
     servers,
@@ -20,12 +21,12 @@ from mcloud_ovn.settings import OvnNode, OvnSettings
 SYNC_SECONDS = 30
 
 
-def gather_servers(nodes: Sequence[Node]) -> Step:
-    """See that both rafts work, and put out servers of machines that are not in the roster.
+def gather_servers(fallen: Sequence[Node]) -> Step:
+    """See that both rafts work, and put out servers of machines that fell out of the run.
 
     Who is in it and is to serve has joined before, or does so in `adapt`; who is not, leaves there.
     """
-    return Step(name="servers", run=partial(_put_out_strangers, nodes), probe=partial(_no_strangers, nodes))
+    return Step(name="servers", run=partial(_put_out, fallen), probe=partial(_are_out, fallen))
 
 
 def gather_chassis(nodes: Sequence[Node], node_settings: Mapping[str, OvnNode]) -> Step:
@@ -68,6 +69,7 @@ def uplink_of(
     if not all(parents.values()) or not (settings.ipv4_gateway or settings.ipv6_gateway):
         return None
     return NetworkUplink(
+        name=UPLINK,
         parents=parents,
         ipv4_gateway=settings.ipv4_gateway,
         ipv4_range=settings.ipv4_range,
@@ -76,25 +78,25 @@ def uplink_of(
     )
 
 
-def _put_out_strangers(nodes: Sequence[Node], ctx: StepContext) -> None:
+def _put_out(fallen: Sequence[Node], ctx: StepContext) -> None:
     for database in DATABASES:
         state = raft(ctx.host, database)
-        for server in _strangers(state, nodes, database) if state else ():
+        for server in _servers_of(fallen, state, database) if state else ():
             kick(ctx.host, database, server)
-    ctx.wait(lambda: _no_strangers(nodes, ctx), what="both databases' servers to agree on who they are")
+    ctx.wait(lambda: _are_out(fallen, ctx), what="both databases' servers to agree on who they are")
 
 
-def _no_strangers(nodes: Sequence[Node], ctx: StepContext) -> Sequence[Offer] | None:
+def _are_out(fallen: Sequence[Node], ctx: StepContext) -> Sequence[Offer] | None:
     for database in DATABASES:
         state = raft(ctx.host, database)
-        if state is None or not state.settled or _strangers(state, nodes, database):
+        if state is None or not state.settled or _servers_of(fallen, state, database):
             return None
     return ()
 
 
-def _strangers(state: Raft, nodes: Sequence[Node], database: Database) -> Sequence[str]:
-    ours = {f"ssl:{bracketed(node.address)}:{database.raft_port}" for node in nodes}
-    return [server for address, server in state.servers.items() if address not in ours]
+def _servers_of(machines: Sequence[Node], state: Raft, database: Database) -> Sequence[str]:
+    theirs = {f"ssl:{bracketed(node.address)}:{database.raft_port}" for node in machines}
+    return [server for address, server in state.servers.items() if address in theirs]
 
 
 def _gather_chassis(wanted: frozenset[str], remote: str, ctx: StepContext) -> None:

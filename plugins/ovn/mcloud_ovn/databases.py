@@ -71,11 +71,15 @@ def drop_ins(node: Node) -> Mapping[str, str]:
     return {**texts, drop_in(NORTHD): "\n".join([*waits, ""])}
 
 
-def serve(node: Node, *, peer: Node | None) -> Step:
-    """Run both databases here: found their rafts, or join those of a peer."""
+def serve(node: Node, *, peer: Node | None, back: bool = False) -> Step:
+    """Run both databases here: found their rafts, or join those of a peer.
+
+    With `back` the others may have put this server out since. Such a one is never let in again, so where
+    it is not in any more it is made anew out of what the others have.
+    """
     return Step(
         name="databases",
-        run=partial(_serve, node, central_options(node, peer=peer)),
+        run=partial(_serve, node, central_options(node, peer=peer), back),
         probe=_serving,
         undo=_stop_serving,
         loses=("this machine's copy of OVN's databases; with the last one, all virtual networks",),
@@ -117,14 +121,14 @@ def _tls(prefix: str) -> list[str]:
     return [f"{prefix}-key={KEY}", f"{prefix}-cert={CERTIFICATE}", f"{prefix}-ca-cert={AUTHORITY}"]
 
 
-def _serve(node: Node, options: str, ctx: StepContext) -> None:
+def _serve(node: Node, options: str, back: bool, ctx: StepContext) -> None:  # noqa: FBT001 - a partial
     host = ctx.host
     keep_file(ctx, CENTRAL_DEFAULTS)
     keep(ctx, "active", active(host, UNITS))
-    if not all(is_clustered(host, database) for database in DATABASES):
+    if back or not all(is_clustered(host, database) for database in DATABASES):
         systemctl(host, "stop", *UNITS)
         for database in DATABASES:
-            if not is_clustered(host, database):
+            if back or not is_clustered(host, database):
                 remove_file(ctx.host, database)
         for path, text in drop_ins(node).items():
             host.write(path, text)

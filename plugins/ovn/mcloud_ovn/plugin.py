@@ -75,17 +75,24 @@ def join(node: Node, nodes: Sequence[Node], node_settings: Machines) -> Iterator
     if not node.founder:
         yield certificates.take_certificate(with_authority_key=roles.keeps_authority(node, nodes))
         if serves:
-            yield databases.serve(node, peer=founder)
+            yield databases.serve(node, peer=founder, back=roles.comes_back(node, nodes))
     if serves:
         # A joiner's only stands by, and may learn of all servers at once.
         yield databases.start_northd([founder] if node.founder else roles.servers(nodes))
-    yield chassis.take_part(tunnel_address=address, userspace=roles.userspace(node), servers=listening)
+    yield chassis.take_part(
+        tunnel_address=address,
+        userspace=roles.userspace(node),
+        servers=listening,
+        uplinks=roles.uplinks(node, node_settings),
+    )
 
 
 @hookimpl
-def configure(nodes: Sequence[Node], settings: OvnSettings, node_settings: Machines) -> Iterator[Step]:
+def configure(
+    nodes: Sequence[Node], settings: OvnSettings, node_settings: Machines, fallen: Sequence[Node]
+) -> Iterator[Step]:
     """See that all are in, and offer the networks."""
-    yield cloudwide.gather_servers(nodes)
+    yield cloudwide.gather_servers(fallen)
     yield cloudwide.gather_chassis(nodes, node_settings)
     yield cloudwide.open_networks(nodes, settings, node_settings)
 

@@ -13,11 +13,18 @@ SERVERS = 3
 TUNNEL_BRIDGE = "br-underlay"
 UPLINK_BRIDGE = "br-uplink"
 INTEGRATION_BRIDGE = "br-int"
+UPLINK = "UPLINK"
+"""Name of the network that virtual networks reach the world through."""
 
 
 def servers(nodes: Sequence[Node]) -> Sequence[Node]:
     """Return the machines that run the databases and northd: the first three, or the first alone."""
     return nodes[:SERVERS] if len(nodes) >= SERVERS else nodes[:1]
+
+
+def comes_back(node: Node, nodes: Sequence[Node]) -> bool:
+    """Return whether a machine comes into a cloud that is there: it may have been in, and put out since."""
+    return node.standing == "joining" and any(other.standing == "member" for other in nodes)
 
 
 def is_server(node: Node, nodes: Sequence[Node]) -> bool:
@@ -72,6 +79,12 @@ def tunnels_by_bridge(node: Node, node_settings: Mapping[str, OvnNode]) -> bool:
     machine alone, which has no tunnels).
     """
     return userspace(node) and tunnel_address(node, node_settings) != node.address
+
+
+def uplinks(node: Node, node_settings: Mapping[str, OvnNode]) -> Mapping[str, str]:
+    """Return a machine's own part of the uplink network, by its name; empty if it has none."""
+    parent = uplink_parent(node, node_settings)
+    return {UPLINK: parent} if parent else {}
 
 
 def uplink_parent(node: Node, node_settings: Mapping[str, OvnNode]) -> str:

@@ -25,8 +25,7 @@ class Planning(Subject):
         trial = self._trial()
         if self.name not in trial.plugins.having("preflight"):
             return
-        asked = trial.inputs.asked(self.name, trial.plugins.manifests[self.name], trial.inputs.founder)
-        del asked["node"]
+        asked = trial.inputs.asked_of_all(self.name, trial.plugins.manifests[self.name])
         with still() as seen:
             checks = trial.plugins.preflight(self.name, **asked)
         assert not seen, f"preflight only thinks; this one did: {'; '.join(seen[:5])}"
