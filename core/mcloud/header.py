@@ -15,7 +15,10 @@ def begin_journal(
     state: State, known: Secrets, plan: Plan, inputs: Inputs, *, role: Role, command: str, **more: Any
 ) -> Journal:
     """Note a run in the index and begin its journal; `more` goes into the first line, too."""
+    path = state.journal_path(inputs.run)
+    if path.exists() and Journal.open(path, known).has("reverted"):
+        state.set_aside(inputs.run)
     state.begin_run(command=command, role=role, digest=inputs.digest, run=inputs.run)
     confirmed = plan_digest(plan, inputs)
     header = {**inputs.model_dump(mode="json"), "machine": plan.machine, **more, "confirmed": confirmed}
-    return Journal.create(state.journal_path(inputs.run), header, known)
+    return Journal.create(path, header, known)

@@ -1,11 +1,12 @@
 """/var/lib/mcloud: own key and certificate, pins and journals of the runs, the cloud's record, the lock."""
 
+import itertools
 import json
 import os
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,10 +103,24 @@ class State:
         self.prepare()
         index = self.folder / "runs" / "index"
         with self._writing, _told(index):
-            # Written anew instead of appended to: a line torn by a power cut goes at the same time.
-            lines = [known.model_dump_json() for known in (*self.runs(), entry)]
-            replace_file(index, ("\n".join(lines) + "\n").encode(), mode=0o600)
+            self._write_index((*self.runs(), entry))
         return entry
+
+    def set_aside(self, run: str) -> None:
+        """Keep a run that was taken back under another id: the same run may begin here once more."""
+        number = next(n for n in itertools.count(1) if not self.journal_path(f"{run}-{n}").exists())
+        name, index = f"{run}-{number}", self.folder / "runs" / "index"
+        with self._writing, _told(index):
+            self.journal_path(run).rename(self.journal_path(name))
+            entries = [
+                entry.model_copy(update={"id": name}) if entry.id == run else entry for entry in self.runs()
+            ]
+            self._write_index(entries)
+
+    def _write_index(self, entries: Sequence[RunEntry]) -> None:
+        # Written anew instead of appended to: a line torn by a power cut goes at the same time.
+        text = "".join(entry.model_dump_json() + "\n" for entry in entries)
+        replace_file(self.folder / "runs" / "index", text.encode(), mode=0o600)
 
     def runs(self) -> tuple[RunEntry, ...]:
         """Return the runs of this machine, oldest first."""

@@ -49,21 +49,25 @@ def test_it_comes_back_from_paper_and_bears_a_newer_version(inputs):
     assert Cloud.model_validate({**text, "of a newer version": 1}) == record
 
 
-def test_writing_it_is_a_step_like_any_other(tmp_path):
+def test_writing_it_is_a_step_like_any_other(tmp_path, inputs):
     state = State(tmp_path / "state")
-    step = record_step(state, "0123", lambda: {"id": "0123", "name": "home"})
+    record = cloud_of(inputs, {"n1": "", "n2": ""}, {}).model_dump(mode="json")
+    step = record_step(state, inputs, lambda: record)
     assert step.probe(None) is None
     assert step.run(None) is None
     assert step.probe(None) == ()
-    assert state.read_cloud()["name"] == "home"
-    assert record_step(state, "4567", dict).probe(None) is None, "it is the record of another run"
+    assert state.read_cloud()["name"] == inputs.cloud
+    other = inputs.model_copy(update={"run": "4567456745674567"})
+    assert record_step(state, other, dict).probe(None) is None, "it is the record of another run"
+    smaller = inputs.without(["n2"])
+    assert record_step(state, smaller, dict).probe(None) is None, "it is the record of another roster"
     step.undo(None)
     assert state.read_cloud() is None
 
 
-def test_where_it_is_not_known_it_is_not_written(tmp_path):
+def test_where_it_is_not_known_it_is_not_written(tmp_path, inputs):
     with pytest.raises(McloudError, match="not known yet"):
-        record_step(State(tmp_path / "state"), "0123", unknown_yet).run(None)
+        record_step(State(tmp_path / "state"), inputs, unknown_yet).run(None)
 
 
 def test_facts_are_what_joins_offered_of_the_kinds_that_are_declared(lane, step, apple, pear):

@@ -160,6 +160,18 @@ class Broken:
             said.append({name: str(error) for name, error in outcome.failures.items()})
         raise AssertionError(f"typed {TRIES} times, and there is no cloud: {said[-2:]}\n{self.cloud.story()}")
 
+    def bring_back(self):
+        """Type the same command on all machines until all that were to be in the cloud are."""
+        said = []
+        for _ in range(TRIES):
+            self._aim()
+            outcome = self.cloud.form(seconds=28)
+            self.killed += outcome.killed
+            if not self.out and self.agreed:
+                return
+            said.append({name: str(error) for name, error in outcome.failures.items()})
+        raise AssertionError(f"typed {TRIES} times, and not all are in: {said[-2:]}\n{self.cloud.story()}")
+
     def once(self):
         """Type the command on all machines once; who loses its power is not switched on."""
         self._aim()

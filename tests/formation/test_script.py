@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import pytest
 
-from mcloud import JoinToken, Manifest, ProtocolError, Step, errors, hookimpl
+from mcloud import JoinToken, Manifest, Node, ProtocolError, Step, errors, hookimpl
 from mcloud.cloud import plan_digest, plan_for
 from mcloud.inputs import Inputs
 from mcloud.joining import Joining
@@ -579,12 +579,29 @@ def test_a_joiner_does_not_take_any_roster(converse, messages, inputs, sinner):
     assert isinstance(ended[0], ProtocolError)
 
 
-@pytest.mark.parametrize("sinner", ["other services", "without us"])
-def test_a_cut_roster_is_a_cut_roster(converse, inputs, sinner):
-    changed = inputs.without(["n2"]) if sinner == "without us" else inputs.model_copy(update={"services": ()})
+STRANGER = {"name": "n9", "addresses": ("10.0.0.9",)}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda inputs: inputs.without(["n2"]), "without this machine"),
+        (lambda inputs: inputs.model_copy(update={"services": ()}), "by more than their roster"),
+        (
+            lambda inputs: inputs.model_copy(update={"nodes": (*inputs.nodes, Node(**STRANGER))}),
+            "by more than their roster",
+        ),
+        (
+            lambda inputs: inputs.model_copy(update={"fallen": (Node(**STRANGER),)}),
+            "by more than their roster",
+        ),
+    ],
+    ids=["without us", "other services", "somebody new", "somebody unknown fallen"],
+)
+def test_a_changed_roster_is_one_of_those_that_were_confirmed(converse, inputs, change, said):
     ended, thread, far = converse("entered")
-    far.send(encode(Go(stage="adapt", inputs=changed)))
-    assert "more than a smaller roster" in far.hear(Farewell).reason
+    far.send(encode(Go(stage="adapt", inputs=change(inputs))))
+    assert said in far.hear(Farewell).reason
     far.close("goodbye")
     thread.join(PATIENCE)
     assert isinstance(ended[0], ProtocolError)

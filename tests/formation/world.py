@@ -56,6 +56,11 @@ class World:
             self._revoke(machine)
             self.members.discard(machine)
 
+    def write_out(self, machine):
+        """Have somebody else end a membership: to enter once more is no deed done twice."""
+        self.leave(machine)
+        self.deeds["enter", machine] = 0
+
     def revoke_all_but(self, machines):
         with self.lock:
             for machine in {*self.tokens.values()} - {*machines}:
@@ -117,14 +122,28 @@ class Service:
         yield self.step(name, "packages", "/svc/packages")
         if not node.founder:
             yield self.step(name, "ask", "/svc/request", lambda _me, ctx: ctx.apply(b"let me in"))
-            yield self.step(name, "enter", "/svc/entered", self._enter, self._leave, needs=(JoinToken,))
+            yield self.step(
+                name,
+                "enter",
+                "/svc/entered",
+                self._enter,
+                self._leave,
+                needs=(JoinToken,),
+                probe=self._is_in(name),
+            )
         yield Step(name="conf", run=_configure, probe=_configured, undo=_put_back)
 
     @hookimpl
-    def configure(self, nodes):
+    def configure(self, nodes, fallen):
         def revoke(_me, _ctx):
             self.world.revoke_all_but(node.name for node in nodes)
 
+        if fallen:
+            yield Step(
+                name="written-out",
+                run=lambda _ctx: [self.world.write_out(node.name) for node in fallen] and None,
+                probe=lambda _ctx: None if {node.name for node in fallen} & self.world.members else (),
+            )
         yield self.step(nodes[0].name, "pool", "/svc/pool", revoke)
 
     @hookimpl
@@ -162,6 +181,14 @@ class Service:
 
     def _leave(self, me, _ctx):
         self.world.leave(me)
+
+    def _is_in(self, me):
+        """Whether it was in once is what its file says; the others may have written it out since."""
+
+        def probe(ctx):
+            return () if ctx.host.read("/svc/entered") is not None and me in self.world.members else None
+
+        return probe
 
 
 def _configure(ctx):

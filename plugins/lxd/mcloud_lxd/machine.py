@@ -26,6 +26,11 @@ def is_snap(host: Host) -> bool:
     return socket_path(host) == SNAP_SOCKET
 
 
+def pool_folder(host: Host, name: str) -> str:
+    """Return where LXD keeps, or mounts, a storage pool."""
+    return f"{socket_path(host).rpartition('/')[0]}/storage-pools/{name}"
+
+
 def switch_on(host: Host) -> None:
     """See that LXD runs, now and after every boot."""
     if is_snap(host):
