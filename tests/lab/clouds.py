@@ -77,12 +77,17 @@ def asked(machine: Machine, *argv: str, seconds: float = 20) -> str:
 
 def amiss(lab: Lab, *, monitors: int, warnings: Sequence[str] = ()) -> list[str]:
     """Return all that is not as it should be in a cloud of all services; nothing if it is well."""
-    first, size = lab.machine(lab.names()[0]), len(lab.names())
+    return amiss_of(lab, lab.names(), monitors=monitors, warnings=warnings)
+
+
+def amiss_of(lab: Lab, names: Sequence[str], *, monitors: int, warnings: Sequence[str] = ()) -> list[str]:
+    """Return all that is not as it should be in a cloud of some machines of the lab."""
+    first, size = lab.machine(names[0]), len(names)
     return [
         *_lxd_amiss(first, size),
         *_ceph_amiss(first, size, monitors, warnings),
-        *(line for name in lab.names()[:monitors] for line in _ovn_amiss(lab.machine(name), monitors)),
-        *(line for name in lab.names() for line in _ports_amiss(lab.machine(name))),
+        *(line for name in names[:monitors] for line in _ovn_amiss(lab.machine(name), monitors)),
+        *(line for name in names for line in _ports_amiss(lab.machine(name))),
     ]
 
 
@@ -228,6 +233,11 @@ def journal(machine: Machine) -> list[Mapping[str, object]]:
         return []
     text = machine.run(["cat", runs]).stdout
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def began(machine: Machine) -> Counter[str]:
+    """Return how often each step was begun in the latest run."""
+    return Counter(str(line["key"]) for line in journal(machine) if line["event"] == "started")
 
 
 def done_twice(machine: Machine) -> list[str]:

@@ -46,6 +46,21 @@ def fit(node: Node, nodes: Sequence[Node]) -> Iterator[Step]:
     )
 
 
+def find_leaders(nodes: Sequence[Node]) -> Step:
+    """Let the seat's northd find the databases' leaders wherever they are by now.
+
+    It was started when this was the only server. Each database elects for itself: with one leader here
+    and the other elsewhere this northd would hold its lock for ever, and do nothing.
+    """
+    files = {NORTHD_PARAMETERS: northd_parameters(servers(nodes))}
+    return Step(
+        name="northd",
+        run=partial(_write_files, files),
+        probe=partial(_has_files, files),
+        undo=partial(_restore_files, files),
+    )
+
+
 def _write_files(files: Mapping[str, str], ctx: StepContext) -> None:
     for path, content in files.items():
         keep_file(ctx, path)

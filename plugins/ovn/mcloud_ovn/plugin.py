@@ -93,6 +93,8 @@ def configure(
 ) -> Iterator[Step]:
     """See that all are in, and offer the networks."""
     yield cloudwide.gather_servers(fallen)
+    if len(roles.servers(nodes)) > 1:
+        yield adaptation.find_leaders(nodes)
     yield cloudwide.gather_chassis(nodes, node_settings)
     yield cloudwide.open_networks(nodes, settings, node_settings)
 
