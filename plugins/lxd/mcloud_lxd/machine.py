@@ -42,6 +42,14 @@ def switch_on(host: Host) -> None:
         host.run(["systemctl", "enable", "--now", *UNITS])
 
 
+def restart(host: Host) -> None:
+    """Start LXD anew; instances run on."""
+    if is_snap(host):
+        host.run(["systemctl", "reload", "snap.lxd.daemon.service"], seconds=90)
+    else:
+        host.run(["systemctl", "restart", "lxd.service"], seconds=90)
+
+
 def empty(host: Host, dismantle: Callable[[Host], None]) -> None:
     """Make LXD what it was when it was installed: no cluster, instances, pools, networks, keys.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mcloud import Check, Host, Manifest, Node, ServiceState, Step, hookimpl
+from mcloud_lxd.availability import availability_step
 from mcloud_lxd.checks import check
 from mcloud_lxd.choice import choose_local
 from mcloud_lxd.cluster import founding_step, joining_step, token_step, writing_out_step
@@ -83,6 +84,8 @@ def join(
     if not node.founder:
         yield ready_step(node)
         yield joining_step(node, nodes, local)
+        if any(other.standing == "member" for other in nodes):
+            yield availability_step(node)
     elif local is not None:
         yield pool_step(node, local)
 
