@@ -66,21 +66,29 @@ def main() -> None:
     sys.exit(any(outcome.amiss for outcome in outcomes))
 
 
+Place = tuple[str, str, str]
+"""Machine, step and fault of a cell."""
+
+
+def _place(cell: faults.Cell) -> Place:
+    return (cell.machine, cell.key, cell.fault)
+
+
 class Outcomes:
     """What came of cells, kept in a file, a line each; the last one of a cell counts."""
 
     def __init__(self, path: Path | None) -> None:
         """Read what is there."""
         self._path, self._lock = path, Lock()
-        self._known: dict[faults.Cell, faults.Outcome] = {}
+        self._known: dict[Place, faults.Outcome] = {}
         for line in path.read_text().splitlines() if path and path.exists() else ():
             said = json.loads(line)
             cell = faults.Cell(**said.pop("cell"))
-            self._known[cell] = faults.Outcome(cell=cell, **said)
+            self._known[_place(cell)] = faults.Outcome(cell=cell, **said)
 
     def survivors(self, cells: Sequence[faults.Cell]) -> dict[faults.Cell, faults.Outcome]:
         """Return those of some cells that are known to survive."""
-        return {cell: one for cell in cells if (one := self._known.get(cell)) and not one.amiss}
+        return {cell: one for cell in cells if (one := self._known.get(_place(cell))) and not one.amiss}
 
     def add(self, outcome: faults.Outcome) -> None:
         """Keep one more."""
@@ -111,7 +119,7 @@ def _all_cells(lab: Lab) -> list[faults.Cell]:
 
 def _print_table(outcomes: Sequence[faults.Outcome]) -> None:
     columns = list(faults.FAULTS)
-    by_place = {(str(one.cell.machine), one.cell.key, one.cell.fault): one for one in outcomes}
+    by_place = {_place(one.cell): one for one in outcomes}
     rows = dict.fromkeys((one.cell.machine, one.cell.key) for one in outcomes)
     width = max(len(f"{machine} {key}") for machine, key in rows)
     print("\n" + " " * width + "".join(f"  {name:16}" for name in columns))
