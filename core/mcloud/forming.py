@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import SecretStr
 
 from mcloud import rosters
-from mcloud.cloud import founder_plan, plan_digest
+from mcloud.cloud import founder_plan
 from mcloud.completing import Complete, as_ordered
 from mcloud.context import SETTLING, Surroundings
-from mcloud.errors import McloudError, SettingsError
+from mcloud.errors import McloudError
 from mcloud.gathering import all_planned, checked, gathered, proposal
 from mcloud.header import begin_journal
 from mcloud.host import Host
@@ -21,7 +21,7 @@ from mcloud.meeting import Meeting
 from mcloud.model import Check, Node, Role
 from mcloud.operator import Operator
 from mcloud.order import Order
-from mcloud.plan import Plan, Stage, refuse_more_losses
+from mcloud.plan import Plan, Stage
 from mcloud.plugins import Plugins
 from mcloud.recalling import LAST_WORDS, awaited, bring_after
 from mcloud.record import by_plugin, cloud_of, record_step
@@ -87,7 +87,7 @@ class Forming:
 
         Raises McloudError; whatever happens, every joiner that can be reached is told why.
         """
-        roster = self._roster()
+        roster = rosters.going_on(self.journal) if self.journal else None
         pins = dict(self.state.pins(roster.run)) if roster else {}
         initiator = self._meeting.initiator
         with self._meeting.session(pins, roster):
@@ -107,12 +107,6 @@ class Forming:
             self._finish(initiator)
         return self._cloud
 
-    def _roster(self) -> Inputs | None:
-        """Return what an unfinished run plans from; of one that is finished without some, with these back."""
-        if self.journal is None:
-            return None
-        return rosters.whole(self.journal) if self.journal.finished else rosters.present(self.journal)
-
     def stop(self, reason: str) -> None:
         """Begin to end, from any thread: waits end, nothing new starts, joiners are told why."""
         self._meeting.stop(reason)
@@ -129,8 +123,7 @@ class Forming:
         if self.journal is None or self.journal.finished or not self.journal.settled(key) or cloud is None:
             return False
         self._cloud = cloud
-        plan = founder_plan(self.plugins, inputs, record_step(self.state, inputs, lambda: cloud))
-        self._connect(initiator, inputs, plan, self.journal)
+        self._connect(initiator, inputs, self._planned(inputs), self.journal)
         initiator.proposal = proposal(self.order, inputs)
         self._patience = bring_after(initiator, inputs, cloud, self.journal, self._patience)
         return True
@@ -160,17 +153,9 @@ class Forming:
         return gather(self.order)
 
     def _plan(self, inputs: Inputs) -> Plan:
-        plan = self._planned(inputs)
         if self.journal is not None:
-            confirmed = rosters.confirmed(self.journal)
-            first = self._planned(confirmed)
-            if self.journal.header.get("confirmed") != plan_digest(first, confirmed):
-                raise SettingsError(
-                    "the unfinished run cannot be planned again: mcloud or a plugin has changed since",
-                    hint="install the version the run began with, or take the run back with `mcloud undo`",
-                )
-            refuse_more_losses(plan, confirmed=first)
-        return plan
+            rosters.refuse_other_plan(self.journal, self._planned)
+        return self._planned(inputs)
 
     def _planned(self, inputs: Inputs) -> Plan:
         return founder_plan(self.plugins, inputs, record_step(self.state, inputs, lambda: self._cloud))
@@ -210,7 +195,7 @@ class Forming:
                 self.state, self.known, plan, inputs, role=Role.INITIATOR, command=inputs.command
             )
         elif inputs != rosters.present(self.journal):
-            rosters.change(self.journal, inputs)
+            rosters.change(self.journal, inputs, self._planned)
         self._meeting.remember(inputs)
         self._connect(initiator, inputs, plan, self.journal)
         initiator.enter("admit")
@@ -260,9 +245,7 @@ class Forming:
         if not failed or self.journal is None:
             return inputs
         smaller = inputs.without(failed)
-        new = self._planned(smaller)
-        refuse_more_losses(new, confirmed=self._planned(rosters.confirmed(self.journal)))
-        rosters.change(self.journal, smaller)
+        new = rosters.change(self.journal, smaller, self._planned)
         self._connect(initiator, smaller, new, self.journal)
         initiator.proposal = proposal(self.order, smaller)
         return smaller

@@ -18,7 +18,7 @@ from mcloud.inputs import Inputs
 from mcloud.journal import Journal
 from mcloud.model import Role, printable
 from mcloud.offers import JoinToken
-from mcloud.plan import Gate, Lane, Plan, refuse_more_losses
+from mcloud.plan import Gate, Lane, Plan
 from mcloud.plugins import Plugins
 from mcloud.record import own_facts, read_facts, record_step
 from mcloud.rehearsal import outlook_lines
@@ -115,8 +115,7 @@ class Joining:
                 role=Role.JOINER, command=self.command, peer=peer,
             )  # fmt: skip
         elif self._execution is None and self.inputs != rosters.present(self.journal):
-            self._check_losses(self._plan, self.journal)
-            rosters.change(self.journal, self.inputs)
+            rosters.change(self.journal, self.inputs, self._make_plan)
 
     def go(self, go: Go) -> None:
         """Begin a stage, or say again what came of it and which tokens are missing."""
@@ -196,14 +195,9 @@ class Joining:
             return
         if inputs.node(self.name) is None:
             raise ProtocolError("the initiator's new roster is without this machine")
-        plan = self._make_plan(inputs)
-        self._check_losses(plan, self.journal)
-        rosters.change(self.journal, inputs)
+        plan = rosters.change(self.journal, inputs, self._make_plan)
         self.inputs, self._plan, self._execution = inputs, plan, None
         self._results.clear()  # they are about another roster, in which there was something else to do here
-
-    def _check_losses(self, plan: Plan, journal: Journal) -> None:
-        refuse_more_losses(plan, confirmed=self._make_plan(rosters.confirmed(journal)))
 
     def _begin(self) -> Execution:
         if self._execution is None:

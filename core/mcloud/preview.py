@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from graphlib import TopologicalSorter
 
 from mcloud.context import Context, Surroundings
-from mcloud.errors import McloudError, PluginError
+from mcloud.errors import McloudError, PluginError, ServiceError
 from mcloud.offers import Offer
 from mcloud.plan import STAGES, Lane, Stage
 from mcloud.steps import Step
@@ -19,6 +19,27 @@ def look(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...] | No
         return None
     check_declared(f"{lane.key}/{step.name}", lane, step, seen)
     return tuple(seen)
+
+
+def look_again(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...] | None:
+    """Look at what was done already: that its service is busy with others just now is no answer."""
+    looking = Context(around, lane, step, doing="probe")
+    (seen,) = looking.wait(lambda: (look(around, lane, step),), what="its state", patience=around.settling)
+    return seen
+
+
+def verified(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...]:
+    """Return what a step offers that has just run; ServiceError if it cannot be seen, or not for long."""
+    looking = Context(around, lane, step, doing="probe")
+    try:
+        return looking.wait(lambda: look(around, lane, step), what="its result", patience=around.settling)
+    except ServiceError as error:
+        if around.stopping.is_set():
+            raise
+        raise ServiceError(
+            f"{looking.key} ended without an error, but what it should have made cannot be seen ({error})",
+            hint="look at the service's own log on this machine; then run the same command again",
+        ) from error
 
 
 def preview(around: Surroundings) -> Mapping[str, bool]:

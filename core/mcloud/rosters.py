@@ -1,11 +1,13 @@
 """Who is in a run: machines fall out of it, and come back when the same command is typed again."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Literal
 
-from mcloud.errors import ProtocolError
+from mcloud.cloud import plan_digest
+from mcloud.errors import ProtocolError, SettingsError
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
+from mcloud.plan import Plan, refuse_more_losses
 
 
 def confirmed(journal: Journal) -> Inputs:
@@ -29,20 +31,40 @@ def over(journal: Journal) -> bool:
     return journal.closed or (journal.finished and not lacking(journal))
 
 
-def whole(journal: Journal) -> Inputs:
-    """Return the inputs with all back that fell out; who is in the cloud by now is a member of it."""
+def going_on(journal: Journal) -> Inputs:
+    """Return what a run goes on with: of one that is finished, with all back that fell out of it.
+
+    Who is in the cloud by then is a member of it.
+    """
+    if not journal.finished:
+        return present(journal)
     return confirmed(journal).with_members({node["name"] for node in journal.inputs["nodes"]})
 
 
-def change(journal: Journal, inputs: Inputs) -> None:
-    """Write down another roster; what was done for the last one is looked at again from here on.
+def change(journal: Journal, inputs: Inputs, planned: Callable[[Inputs], Plan]) -> Plan:
+    """Write down another roster, and return its plan; what was done for the last one is looked at again.
 
-    Raises ProtocolError for inputs that differ from those that were confirmed by more than that.
+    Raises ProtocolError for inputs that differ from those that were confirmed by more than that, PlanError
+    if their plan would destroy what nobody confirmed.
     """
-    if not inputs.is_of(confirmed(journal)):
+    first = confirmed(journal)
+    if not inputs.is_of(first):
         raise ProtocolError("the inputs differ from those that were confirmed by more than their roster")
+    plan = planned(inputs)
+    refuse_more_losses(plan, confirmed=planned(first))
     event: Literal["cut", "grown"] = "cut" if len(inputs.nodes) < len(journal.inputs["nodes"]) else "grown"
     journal.write(event, **inputs.model_dump(mode="json"))
+    return plan
+
+
+def refuse_other_plan(journal: Journal, planned: Callable[[Inputs], Plan]) -> None:
+    """Raise SettingsError if what was confirmed is not planned any more: something was installed since."""
+    first = confirmed(journal)
+    if journal.header.get("confirmed") != plan_digest(planned(first), first):
+        raise SettingsError(
+            "the unfinished run cannot be planned again: mcloud or a plugin has changed since",
+            hint="install the version the run began with, or take the run back with `mcloud undo`",
+        )
 
 
 def members_of(inputs: Inputs) -> Collection[str]:

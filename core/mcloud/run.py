@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
 from mcloud.context import Context, Surroundings, read_offers, write_offers
-from mcloud.errors import McloudError, PluginError, RunFailed, ServiceError
+from mcloud.errors import McloudError, PluginError, RunFailed
 from mcloud.journal import Event
 from mcloud.offers import Offer
 from mcloud.plan import Gate, Lane, Plan, Stage
-from mcloud.preview import check_declared, look
+from mcloud.preview import check_declared, look, look_again, verified
 from mcloud.steps import Step
 from mcloud.watch import Watch, nobody, of_step
 
@@ -190,7 +190,7 @@ class Execution:
         if journal.settled(key):
             return "skipped", read_offers(journal.offers(key), step.offers)
         again = journal.last(key) in {"done", "adopted"}  # for another roster
-        seen = self._look_again(lane, step) if again else look(self.around, lane, step)
+        seen = (look_again if again else look)(self.around, lane, step)
         if seen is not None:
             what: Event = "done" if journal.begun(key) else "adopted"
             journal.write(what, key, offers=write_offers(seen), **({"again": True} if again else {}))
@@ -205,32 +205,9 @@ class Execution:
                 plugin=lane.plugin,
                 hint="return None, and no generator; this is for the plugin's author",
             )
-        seen = self._verified(key, lane, step)
+        seen = verified(self.around, lane, step)
         journal.write("done", key, offers=write_offers(seen), seconds=round(time.monotonic() - began, 3))
         return "done", seen
-
-    def _look_again(self, lane: Lane, step: Step) -> tuple[Offer, ...] | None:
-        """Look at what was done already; that a service is busy with others just now is no answer."""
-        looking = Context(self.around, lane, step, doing="probe")
-        (seen,) = looking.wait(
-            lambda: (look(self.around, lane, step),), what="its state", patience=self.around.settling
-        )
-        return seen
-
-    def _verified(self, key: str, lane: Lane, step: Step) -> tuple[Offer, ...]:
-        """Return what a step offers that has just run; ServiceError if it cannot be seen, or not for long."""
-        waiting = Context(self.around, lane, step, doing="probe")
-        try:
-            return waiting.wait(
-                lambda: look(self.around, lane, step), what="its result", patience=self.around.settling
-            )
-        except ServiceError as error:
-            if self.around.stopping.is_set():
-                raise
-            raise ServiceError(
-                f"{key} ended without an error, but what it should have made cannot be seen ({error})",
-                hint="look at the service's own log on this machine; then run the same command again",
-            ) from error
 
     def _run_volatile(self, key: str, lane: Lane, step: Step) -> tuple[str, tuple[Offer, ...]]:
         self.around.journal.write("started", key)

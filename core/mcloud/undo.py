@@ -75,6 +75,11 @@ def undo(around: Surroundings, *, watch: Watch = nobody, forget: Callable[[], No
     journal = around.journal
     if not journal.closed:
         journal.write("undoing")
+
+    def report(key: str, text: str) -> None:
+        watch(of_step(*around.plan.steps[key], "report", text=text))
+
+    around.report = report
     unknown = "it was done by another version of its plugin, which alone knows how to take it back"
     taken, left = list[str](), dict.fromkeys(forgotten(around.plan, journal), unknown)
     # All of them first: what a step wanted was made before it, and is walked to after it.

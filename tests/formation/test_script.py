@@ -512,7 +512,8 @@ def test_a_joiner_bears_only_what_is_in_the_script(converse, messages, moment, s
 @pytest.mark.parametrize("moment", JOINER_MOMENTS)
 def test_a_joiner_does_not_believe_in_an_end_that_comes_too_early(converse, inputs, moment):
     ended, thread, far = converse(moment)
-    far.send(encode(Farewell(mood="done", cloud={"id": inputs.run, "name": "c"})))
+    members = [{"name": node.name} for node in inputs.nodes]
+    far.send(encode(Farewell(mood="done", cloud={"id": inputs.run, "name": "c", "members": members})))
     far.hear(Farewell)
     far.close("goodbye")
     thread.join(PATIENCE)

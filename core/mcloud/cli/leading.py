@@ -42,10 +42,7 @@ def lead(
     if journal is None:
         refuse_second_cloud(here)
     else:
-        screen.notice(f"going on with run {journal.header['run']}")
-        if journal.finished:
-            who = ", ".join(lacking(journal))
-            screen.notice(f"{who} shall come in now: type the same command there, and on all other machines")
+        _say_going_on(screen, journal)
     credentials = here.credentials()
     forming = Forming(
         plugins=here.plugins,
@@ -64,6 +61,13 @@ def lead(
     with stoppable(screen, lambda: forming.stop(WHY)), screen.running():
         cloud = forming.form()
     _tell(screen, here, order, forming, cloud)
+
+
+def _say_going_on(screen: Screen, journal: Journal) -> None:
+    screen.notice(f"going on with run {journal.header['run']}")
+    if journal.finished:
+        who = ", ".join(lacking(journal))
+        screen.notice(f"{who} shall come in now: type the same command there, and on all other machines")
 
 
 @dataclass

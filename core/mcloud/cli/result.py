@@ -54,9 +54,9 @@ def show_fallen(screen: Screen, fallen: Mapping[str, str], cloud: str) -> None:
             screen.say(f"  {spoken(reason)}")
     if fallen and screen.mode != "json":
         screen.say(
-            "\nThe others went on without. What was begun on a machine that fell out is taken back by "
-            "`mcloud undo` there. "
-            "This version cannot add it later: to have it in, `mcloud undo` on all, then form anew."
+            "\nThe others went on without. When that is mended, type the same command again on all "
+            "machines: it comes in then, and the others stay as they are. "
+            "`mcloud undo` on it takes back what was begun there."
         )
 
 

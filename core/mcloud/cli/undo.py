@@ -15,6 +15,7 @@ from mcloud.plan import Plan
 from mcloud.rosters import over
 from mcloud.undo import Undone, all_planned, to_undo
 from mcloud.undo import undo as undo_run
+from mcloud.watch import Happening
 
 
 @click.command()
@@ -53,7 +54,14 @@ def take_back(screen: Screen, here: Here, journal: Journal) -> Undone:
     """Take a run back and show what came of it."""
     around = Surroundings(host=here.host, plan=_plan(here, journal), journal=journal)
     run = str(journal.header["run"])
-    undone = undo_run(around, watch=screen.happened, forget=lambda: here.state.forget(run))
+
+    def watch(happening: Happening) -> None:
+        if happening.what == "report":
+            screen.notice(f"{happening.machine} {happening.plugin} {happening.step}: {happening.text}")
+        else:
+            screen.happened(happening)
+
+    undone = undo_run(around, watch=watch, forget=lambda: here.state.forget(run))
     _tell(screen, undone)
     return undone
 

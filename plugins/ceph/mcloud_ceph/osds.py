@@ -139,7 +139,10 @@ def _undo(disk: DiskChoice, ctx: StepContext) -> None:
         host.run(["chown", "root:disk", disk.path])
     if number is not None:
         host.run(["rm", "--recursive", "--force", f"{OSDS}/ceph-{number}"])
-        if host.stat(ADMIN_KEYRING) is not None and client.answers(host):
+        if host.stat(ADMIN_KEYRING) is None:
+            purge = f"`ceph osd purge {number} --yes-i-really-mean-it` on a machine with a monitor"
+            ctx.report(f"if the others stay, osd.{number} is still in their list: {purge}")
+        elif client.answers(host):
             client.tell(host, _forget(number), seconds=15)
 
 

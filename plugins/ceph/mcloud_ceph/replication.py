@@ -32,41 +32,47 @@ def converge(
     fallen: Sequence[Node],
 ) -> Step:
     """Return the step that fits the cluster to the machines that are in, without those that fell out."""
-    wanted = replication(nodes, settings, node_settings)
-    number = str(copies(nodes, settings, node_settings))
-    names = {node.name for node in fallen}
     newcomers = [node for node in nodes if comes_back(node, nodes)]
 
     def run(ctx: StepContext) -> None:
-        client.tell(ctx.host, _changes(ctx))
+        client.tell(ctx.host, missing(ctx))
         _purge(ctx, osds_of(fsid_here(ctx.host), fallen, node_settings))
 
     def probe(ctx: StepContext) -> tuple[()] | None:
-        return None if _changes(ctx) else ()
+        return None if missing(ctx) else ()
 
-    def _changes(ctx: StepContext) -> Sequence[client.Command]:
+    def missing(ctx: StepContext) -> Sequence[client.Command]:
         """Return the commands that are still missing; none if all is as it should be."""
         dump, osds, status = client.ask(ctx.host, ["config", "dump"], ["osd", "dump"], ["quorum_status"])
-        present, fsid = client.options(dump), fsid_here(ctx.host)
-        out = osds_of(fsid, fallen, node_settings)
-        back = osds_of(fsid, newcomers, node_settings)
+        wanted, present = replication(nodes, settings, node_settings), client.options(dump)
+        gone, back = (
+            osds_of(fsid_here(ctx.host), machines, node_settings) for machines in (fallen, newcomers)
+        )
+        names = {node.name for node in fallen}
         return [
             *client.set_options({key: value for key, value in wanted.items() if present.get(key) != value}),
-            *(command for osd in osds["osds"] if osd["uuid"] in out for command in _farewell(osd)),
-            *(
-                ("osd", "in", str(osd["osd"]))
-                for osd in osds["osds"]
-                if osd["uuid"] in back and osd["up"] and not osd["in"]
-            ),
+            *(command for osd in osds["osds"] if osd["uuid"] in gone for command in _farewell(osd)),
+            *(("osd", "in", str(osd["osd"])) for osd in osds["osds"] if osd["uuid"] in back and _waits(osd)),
             *(("mon", "remove", mon["name"]) for mon in status["monmap"]["mons"] if mon["name"] in names),
-            *(
-                ("osd", "pool", "set", pool["pool_name"], "size", number, *(_SURE if number == "1" else ()))
-                for pool in osds["pools"]
-                if str(pool["size"]) != number
-            ),
+            *_resized(osds["pools"], str(copies(nodes, settings, node_settings))),
         ]
 
     return Step(name="replication", run=run, probe=probe)
+
+
+def _waits(osd: Mapping[str, Any]) -> bool:
+    """Say whether an OSD runs and gets no data."""
+    return bool(osd["up"]) and not osd["in"]
+
+
+def _resized(pools: Sequence[Mapping[str, Any]], number: str) -> Sequence[client.Command]:
+    """Return the commands by which all pools keep so many copies."""
+    sure = _SURE if number == "1" else ()
+    return [
+        ("osd", "pool", "set", pool["pool_name"], "size", number, *sure)
+        for pool in pools
+        if str(pool["size"]) != number
+    ]
 
 
 def _farewell(osd: Mapping[str, Any]) -> Sequence[client.Command]:
