@@ -191,9 +191,8 @@ class Forming:
     def _admit(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> None:
         """Write down the pins and the run, then tell the joiners that their plan was confirmed."""
         if self.journal is None:
-            self.journal = begin_journal(
-                self.state, self.known, plan, inputs, role=Role.INITIATOR, command=inputs.command
-            )
+            role, command = Role.INITIATOR, inputs.command
+            self.journal = begin_journal(self.state, self.known, plan, inputs, role=role, command=command)
         elif inputs != rosters.present(self.journal):
             rosters.change(self.journal, inputs, self._planned)
         self._meeting.remember(inputs)
