@@ -121,6 +121,14 @@ class Reset:
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="look") as pool:
             return tuple(pool.map(lambda one: self._see(*one), steps))
 
+    def unseen(self, shown: Sequence[Found]) -> tuple[str, ...]:
+        """Look once more; return what would be lost now and was not there when it was shown.
+
+        A person may take an hour for a yes, and put another disk in meanwhile.
+        """
+        known = {line for one in shown for line in one.lines}
+        return tuple(line for one in self.look() if one.losses for line in one.lines if line not in known)
+
     def carry_out(self, found: Sequence[Found], *, watch: Watch = nobody) -> tuple[Left, ...]:
         """Do what is to do, side by side where nobody waits; return what is still there then."""
         to_do = {one.key: one for one in found if one.to_do}

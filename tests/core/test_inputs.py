@@ -74,7 +74,32 @@ def test_settings_that_no_longer_fit_are_the_plugins_matter(inputs):
 def test_machines_can_be_cut(inputs):
     smaller = inputs.without(["n2"])
     assert [node.name for node in smaller.nodes] == ["n1", "n3"]
-    assert smaller.model_copy(update={"nodes": inputs.nodes}) == inputs
+    assert [node.name for node in smaller.fallen] == ["n2"]
+    assert smaller.model_copy(update={"nodes": inputs.nodes, "fallen": ()}) == inputs
+    assert [node.name for node in smaller.without(["n3"]).fallen] == ["n2", "n3"]
+
+
+def test_of_the_same_run_they_differ_by_who_is_in_and_by_nothing_else(inputs):
+    smaller, members = inputs.without(["n2"]), inputs.with_members({"n1"})
+    assert [node.standing for node in members.nodes] == ["member", "joining", "joining"]
+    assert all(one.is_of(inputs) for one in (inputs, smaller, members, members.without(["n3"])))
+    stranger = inputs.nodes[1].model_copy(update={"name": "n9"})
+    others = [
+        {"services": ("other",)},
+        {"settings": {"lxd": {"local": "dir"}}},
+        {"nodes": (*inputs.nodes, stranger)},
+        {"nodes": inputs.nodes[::-1]},
+        {"nodes": inputs.nodes[:2]},  # who is out is named
+        {"fallen": (stranger,)},
+        {
+            "nodes": (
+                inputs.nodes[0],
+                inputs.nodes[1].model_copy(update={"fingerprint": "f"}),
+                inputs.nodes[2],
+            )
+        },
+    ]
+    assert not [change for change in others if inputs.model_copy(update=change).is_of(inputs)]
 
 
 def test_they_come_back_from_paper_the_same(inputs):

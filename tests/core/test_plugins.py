@@ -113,7 +113,7 @@ def test_a_broken_one_harms_no_other(entry_points, sinner, reason):
     assert list(found.manifests) == ["good"]
     assert found.having("join") == ("good",)
     assert found.having("manifest") == ("good",)
-    assert found.join("good", node=None, nodes=(), settings=None, node_settings={}) == ()
+    assert found.join("good", **ASKED) == ()
 
 
 def test_names_that_occur_twice_are_refused_naming_both(entry_points):
@@ -143,7 +143,7 @@ def test_what_was_asked_for_must_be_there(entry_points):
 
 # ---- calls ---------------------------------------------------------------------------------------------
 
-ASKED = {"node": "n", "nodes": ("n",), "settings": "s", "node_settings": {}}
+ASKED = {"node": "n", "nodes": ("n",), "settings": "s", "node_settings": {}, "fallen": ()}
 
 
 def test_each_is_called_alone_and_with_what_it_takes():

@@ -123,6 +123,25 @@ def test_what_cannot_be_looked_at_is_to_do():
     assert found.lines == ("could not be looked at: no answer",)
 
 
+def test_what_came_after_it_was_shown_is_told_if_it_would_be_lost(log):
+    """A person took an hour for a yes, and put another disk in meanwhile."""
+    seen = ["/dev/sdb: an OSD"]
+
+    def look(ctx):
+        for line in seen:
+            ctx.report(line)
+
+    disks = Step(name="disks", run=lambda _ctx: None, probe=look, destroys=("all on the disks",))
+    reset = reset_of(a=[Thing("files", log)])
+    assert reset.unseen(reset.look()) == ()
+    plugins = Plugins.of(a=Service(disks))
+    reset = Reset(FakeHost(), reset_plan(plugins, NODE, Remains(), disks="wipe", own=FORGET))
+    shown = reset.look()
+    assert reset.unseen(shown) == ()
+    seen.append("/dev/sdc: an OSD")
+    assert reset.unseen(shown) == ("/dev/sdc: an OSD",)
+
+
 def test_what_stays_is_told_and_not_touched(log):
     reset = reset_of(a=[Thing("foreign", log, stays=True, destroys=("all",))])
     found, _core = reset.look()

@@ -50,6 +50,11 @@ def reset(screen: Screen, wipe_disks: bool, plan_only: bool, yes: bool) -> None:
         losses = [loss for one in to_do for loss in one.losses]
         if to_do and not screen.confirm(losses, question=f"Remove this from {here.host.name}"):
             raise McloudError("not confirmed; nothing was changed")
+        if new := work.unseen(found):
+            raise McloudError(
+                f"this was not there when it was shown: {'; '.join(new)}; nothing was changed",
+                hint="type `mcloud reset` again, and look at what it says",
+            )
         left = _carried_out(screen, work, found)
         _tell(screen, here, removed=len(to_do) - len(left), left=left)
         if left or set(unable) & remains.services:
