@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
@@ -61,8 +61,7 @@ class Joining:
     """Questions for tokens that have no answer yet, by plugin."""
     _asked: set[str] = field(default_factory=set)
     _results: dict[Part, Joined | Failed | None] = field(default_factory=dict)
-    _roster: int = 0
-    """Size of the roster with which the initiator last said go."""
+    _roster: int = 0  # size of the roster with which the initiator last said go
     _thread: threading.Thread | None = None
 
     @property
@@ -89,9 +88,8 @@ class Joining:
                 plugin: {name: SecretStr(value) for name, value in fields.items()}
                 for plugin, fields in proposal.secrets.items()
             }
-            for fields in proposal.secrets.values():
-                for value in fields.values():
-                    self.known.add(value)
+            for value in (value for fields in proposal.secrets.values() for value in fields.values()):
+                self.known.add(value)
             self._plan = self._make_plan(inputs)
         if self._execution is None and self._plan is not None:
             self._lines = outlook_lines(self.host, self._plan, self._secrets, self.known, self.journal)
@@ -109,7 +107,7 @@ class Joining:
         if digest != self.digest or self.inputs is None or self._plan is None:
             raise ProtocolError("the plan that was confirmed is not the plan of this machine")
         if self.journal is None:
-            peer = [self.peer.name, self.peer.address, self.peer.port, self.peer.certificate]
+            peer = list(astuple(self.peer))
             self.journal = begin_journal(
                 self.state, self.known, self._plan, self.inputs,
                 role=Role.JOINER, command=self.command, peer=peer,
@@ -124,6 +122,10 @@ class Joining:
         self._roster = size(go.inputs)
         if go.inputs is not None and None not in self._results.values():
             self._take_roster(go.inputs)
+        if isinstance(self._results.get(go.stage), Failed):
+            # Nobody heard of it, or there were a farewell: the initiator was away, perhaps the reason.
+            del self._results[go.stage]
+            self.failure = self._execution = None
         if go.stage in self._results:
             self._say_again(go.stage)
             return

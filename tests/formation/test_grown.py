@@ -115,6 +115,21 @@ def test_who_took_its_part_back_meanwhile_is_let_in_by_the_code(broken):
     cloud.undo(["n3"])
 
 
+def test_who_fails_while_the_initiator_is_off_tries_again_and_does_not_fall_out(broken):
+    off = []
+
+    def on_happening(machine, happening):
+        if (machine, happening.step, happening.what) == ("n3", "packages", "started") and not off:
+            off.append(machine)
+            cloud.cloud.kill("n1")
+
+    cloud = broken(("n3", "packages", "before"), on_happening=on_happening)
+    cloud.resume()
+    assert off
+    assert cloud.check_cloud() == ALL
+    assert not of(cloud, "cut")
+
+
 @pytest.mark.timeout(900 if EVERYTHING else 90)
 def test_killed_at_every_line_of_coming_in():
     cases = [(name, number) for name in ("n1", "n2", "n3") for number in range(1, 24)]

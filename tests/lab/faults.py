@@ -11,7 +11,7 @@ from zlib import crc32
 import clouds
 
 from mcloud.lab import Lab
-from mcloud.lab.forming import begin, hand_out
+from mcloud.lab.forming import LOG, begin, hand_out
 
 Running = dict[str, "Popen[str]"]
 
@@ -20,6 +20,9 @@ CUT_SECONDS = 8.0
 PATIENCE = 300.0
 TRIES = 4
 """How often an operator types the command again before giving up."""
+FALLEN = 6
+OUT = "the run goes on without"
+"""The exit status of an initiator that formed a cloud without some, and what they are told meanwhile."""
 DISK_OF = {"lxd": "sda", "ceph": "sdb"}
 DAEMONS = {
     "lxd": ("lxd",),
@@ -58,9 +61,8 @@ class Outcome:
 
 
 def file_of() -> str:
-    """Return the file all cells form: what fails on one machine stops all, so that all go on together."""
-    text = clouds.cloud_file(3)
-    return text.replace("cloud:\n", "cloud:\n  others: stop\n", 1)
+    """Return the file all cells form; as usual, the others go on when one machine falls out."""
+    return clouds.cloud_file(3)
 
 
 # ---- what there is to break ------------------------------------------------------------------------------
@@ -213,16 +215,31 @@ def _until_all_are_content(lab: Lab, running: Running) -> list[str]:
     deadline = time.monotonic() + PATIENCE
     tries = dict.fromkeys(running, 0)
     while any(process.poll() != 0 for process in running.values()):
-        for name, process in running.items():
-            if process.poll() not in {None, 0}:
-                tries[name] += 1
-                if tries[name] > TRIES:
-                    return [f"{name} ends with {process.returncode} again and again\n{clouds.logs(lab)}"]
-                running[name] = begin(lab.machine(name))
+        for name in _who_types_again(lab, running):
+            tries[name] += 1
+            if tries[name] > TRIES:
+                return [f"{name} ends with {running[name].returncode} again and again\n{clouds.logs(lab)}"]
+            running[name] = begin(lab.machine(name))
         if time.monotonic() > deadline:
             return [f"still at work after {PATIENCE:.0f} s\n{clouds.logs(lab)}"]
         time.sleep(0.1)
     return []
+
+
+def _who_types_again(lab: Lab, running: Running) -> list[str]:
+    """Return where the command ended badly; all of them where a cloud was formed without a machine.
+
+    Whose joiner fell out of a run that still goes on is told so, and waits for its end.
+    """
+    ended = {name: process.returncode for name, process in running.items() if process.poll() is not None}
+    if ended.get("n1") == FALLEN and "IS NOT IN CLOUD" in _last_words(lab, "n1"):
+        return list(running) if len(ended) == len(running) else []
+    badly = [name for name, status in ended.items() if status]
+    return [name for name in badly if "n1" in ended or OUT not in _last_words(lab, name)]
+
+
+def _last_words(lab: Lab, name: str) -> str:
+    return clouds.asked(lab.machine(name), "tail", "-n30", LOG)
 
 
 def _settled(lab: Lab) -> Sequence[str]:
