@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from mcloud.lab import Lab
 def main() -> None:
     """Try the cells, say how each went as it ends, and end with the table."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     labs = [Lab(f"f{os.getpid()}-{number}") for number in range(options.labs)]
     try:
         record = Outcomes(options.record)
@@ -57,7 +59,12 @@ def main() -> None:
 
         with ThreadPoolExecutor(options.labs) as pool:
             known = record.survivors(cells)
-            tried = list(pool.map(one, [cell for cell in cells if cell not in known]))
+            try:
+                tried = list(pool.map(one, [cell for cell in cells if cell not in known]))
+            except (KeyboardInterrupt, SystemExit):
+                print("stopping: the cells in hand come to their end", flush=True)
+                pool.shutdown(cancel_futures=True)
+                raise
             outcomes = [known[cell] for cell in cells if cell in known] + tried
     finally:
         for lab in labs:
