@@ -7,7 +7,7 @@ packages="
   ceph-mon ceph-mgr ceph-osd ceph-mds ceph-common
   ovn-central ovn-host openvswitch-switch
   systemd-container systemd-sysv dbus udev iproute2 nftables ethtool iputils-ping
-  busybox-static openssl jq
+  busybox-static openssl jq faketime
 "
 
 missing=""

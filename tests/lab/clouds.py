@@ -244,9 +244,13 @@ def done_twice(machine: Machine) -> list[str]:
     """Return the steps that the journal says were completed more than once.
 
     What is never written down (a token, a step that only waits for something) is done anew each
-    time; its lines hold no offers.
+    time; its lines hold no offers. What is looked at again for another roster is not done again.
     """
-    ended = (line for line in journal(machine) if line["event"] in {"done", "adopted"} and "offers" in line)
+    ended = (
+        line
+        for line in journal(machine)
+        if line["event"] in {"done", "adopted"} and "offers" in line and not line.get("again")
+    )
     return [key for key, count in Counter(str(line["key"]) for line in ended).items() if count > 1]
 
 

@@ -179,7 +179,7 @@ def wait_for_start(lab: Lab, machine: str, key: str, process: "Popen[str]") -> l
 def _resume(lab: Lab, _cell: Cell, running: Running) -> tuple[Sequence[str], Sequence[str]]:
     """Type the same command again wherever it ended, until all are content."""
     checked = ["one cluster per service, all members, quorum, clean", "no step done twice"]
-    if stuck := _until_all_are_content(lab, running):
+    if stuck := typed_again(lab, running):
         return checked, stuck
     return checked, [
         *_settled(lab),
@@ -211,7 +211,8 @@ def _undo(lab: Lab, cell: Cell, running: Running) -> tuple[Sequence[str], Sequen
 _endings = {"resume": _resume, "undo": _undo}
 
 
-def _until_all_are_content(lab: Lab, running: Running) -> list[str]:
+def typed_again(lab: Lab, running: Running) -> list[str]:
+    """Type the command again wherever it ends badly, until all are content; return why they are not."""
     deadline = time.monotonic() + PATIENCE
     tries = dict.fromkeys(running, 0)
     while any(process.poll() != 0 for process in running.values()):
