@@ -1,7 +1,7 @@
 """Two of the planned monitors' machines fall out of a run: the Ceph of the others is sound all the same."""
 
 import pytest
-from test_ceph_life import Cluster, Debian, survey
+from ceph_machines import Cluster, Debian, survey
 
 from mcloud import Result
 from mcloud.testing import FakeCloud, FakeHost, memory_folder
@@ -61,6 +61,7 @@ def test_two_of_three_planned_monitors_missing(make_ceph, machines):
     assert cluster.quorum
     assert set(cluster.quorum) == set(cluster.monitors) <= set(left)
     assert all(osd["up"] for osd in cluster.osds.values())
+    assert sorted(osd["in"] for osd in cluster.osds.values()) == [0, 0, *(1 for _name in left)]
     assert {pool["size"] for pool in cluster.pools.values()} == {min(3, len(left))}
     for name in left:
         conf = debians[name].read("/etc/ceph/ceph.conf")

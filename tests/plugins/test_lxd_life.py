@@ -477,7 +477,7 @@ def test_a_disk_that_may_be_wiped_is_named_among_what_is_lost():
         given = {"n1": DiskChoice(path="/dev/disk/by-id/ata-A", wipe=wipe)}
         lost = ("everything on /dev/sda (ata-A) of n1 (20 GB, ext4)",) if wipe else ()
         assert pool_step(node, Local(driver="btrfs", disks=given)).destroys == lost
-        assert joining_step(node, Local(driver="btrfs", disks=given)).destroys == lost
+        assert joining_step(node, [node], Local(driver="btrfs", disks=given)).destroys == lost
 
 
 def test_a_pool_that_failed_half_way_is_made_anew():
