@@ -86,7 +86,11 @@ def test_the_owner_of_a_disk_is_read_from_bluestores_label(start, owner):
     assert disks.owner(disk(head=start), "/dev/sdb") == owner
 
 
-def cluster(**changes):
+def osd(number, *, up=1, on="a disk"):
+    return {"osd": number, "uuid": on, "up": up, "in": 1}
+
+
+def cluster(*, strange=(), **changes):
     status = {
         "health": {"status": "HEALTH_OK", "checks": {}},
         "quorum_names": ["n1", "n2", "n3"],
@@ -94,10 +98,10 @@ def cluster(**changes):
         "mgrmap": {"available": True},
         "pgmap": {"pgs_by_state": [{"state_name": "active+clean", "count": 33}]},
     }
-    osds = [{"osd": number, "up": 1, "in": 1} for number in range(3)]
+    osds = [osd(number) for number in range(3)]
     pools = [{"pg_num": 32}, {"pg_num": 1}]
     whole = {**status, "osds": osds, "pools": pools, **changes}
-    return condition(whole, whole)
+    return condition(whole, whole, strange)
 
 
 def test_a_sound_cluster_misses_nothing():
@@ -114,7 +118,7 @@ def test_a_sound_cluster_misses_nothing():
     [
         ({"quorum_names": ["n1", "n3"]}, "1 of 3 monitors are not in the quorum"),
         ({"mgrmap": {"available": False}}, "no manager is active yet"),
-        ({"osds": [{"osd": 4, "up": 0, "in": 1}, {"osd": 5, "up": 1, "in": 1}]}, "not up and in: osd.4"),
+        ({"osds": [osd(4, up=0), osd(5)]}, "not up and in: osd.4"),
         ({"osds": []}, "no OSD is up"),
         ({"health": {"status": "HEALTH_ERR", "checks": {}}}, "HEALTH_ERR"),
         ({"pgmap": {"pgs_by_state": []}}, "0 of 33 placement groups are active+clean (others unknown)"),
@@ -126,6 +130,12 @@ def test_a_sound_cluster_misses_nothing():
 )
 def test_health_ok_is_not_believed_alone(changes, said):
     assert said in cluster(**changes).missing
+
+
+def test_what_machines_brought_that_fell_out_is_not_missed():
+    osds = [osd(4), osd(5, up=0, on="of one that fell out")]
+    assert cluster(osds=osds).missing == ("not up and in: osd.5",)
+    assert cluster(osds=osds, strange={"of one that fell out"}).missing == ()
 
 
 def test_warnings_are_kept_apart_with_their_text():

@@ -2,299 +2,16 @@
 
 import json
 import re
-import shlex
-import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
+from ceph_machines import LABEL, STATE, Cluster, Debian, survey
 
-from mcloud import Disk, JoinToken, Result, RunFailed, StorageAccess, StoragePool, Survey
-from mcloud.testing import FakeFile, FakeHost, PluginContract
+from mcloud import JoinToken, RunFailed, StorageAccess, StoragePool
+from mcloud.testing import FakeHost, PluginContract
 from mcloud_ceph import plugin
 from mcloud_ceph.timing import FORMING
-
-YES, NO = "", Result(1, "", "no")
-STATE = "/var/lib/ceph"
-LABEL = "bluestore block device\n"
-
-
-@dataclass
-class Cluster:
-    """What the monitors of a Ceph cluster know together."""
-
-    keys: dict[str, str] = field(default_factory=dict)
-    caps: dict[str, list[str]] = field(default_factory=dict)
-    options: dict[tuple[str, str], str] = field(default_factory=dict)
-    monitors: dict[str, bool] = field(default_factory=dict)
-    osds: dict[int, dict[str, Any]] = field(default_factory=dict)
-    pools: dict[str, dict[str, Any]] = field(default_factory=dict)
-    filesystems: list[str] = field(default_factory=list)
-    managers: set[str] = field(default_factory=set)
-    warnings: list[str] = field(default_factory=list)
-    lock: Any = field(default_factory=threading.RLock)
-
-    @property
-    def quorum(self):
-        voting = [name for name, runs in self.monitors.items() if runs]
-        return voting if 2 * len(voting) > len(self.monitors) else []
-
-    def do(self, words):  # noqa: C901, PLR0911, PLR0912 - one case per command of ceph(8)
-        """Carry out one command; return what it answers, or None if it says nothing. Raises ValueError."""
-        match words:
-            case ["config", "set", who, name, value]:
-                self.options[who, name] = value
-            case ["config", "rm", who, name]:
-                self.options.pop((who, name), None)
-            case ["config", "dump"]:
-                return [{"section": w, "name": n, "value": v} for (w, n), v in self.options.items()]
-            case ["auth", "get", entity]:
-                return [{"entity": entity, "key": self.keys[entity]}]
-            case ["auth", "get-or-create", entity, *caps]:
-                self.caps[entity] = caps
-                return [
-                    {"entity": entity, "key": self.keys.setdefault(entity, f"key-of-{entity}-" + "x" * 20)}
-                ]
-            case ["auth", "rm", entity]:
-                self.keys.pop(entity, None)
-            case ["osd", "new", uuid]:
-                known = [number for number, osd in self.osds.items() if osd["uuid"] == uuid]
-                number = known[0] if known else min(set(range(99)) - set(self.osds))
-                self.osds.setdefault(number, {"uuid": uuid, "up": 0, "state": ["exists", "new"]})
-                return {"osdid": number}
-            case ["osd", "dump"]:
-                osds = [{"osd": n, "in": 1, **osd} for n, osd in self.osds.items()]
-                return {"osds": osds, "pools": [{"pool_name": n, **p} for n, p in self.pools.items()]}
-            case ["osd", "purge-new" | "rm", number, *_]:
-                self.osds.pop(int(number), None)
-            case ["osd", "pool", "create", name, number]:
-                size = int(self.options["global", "osd_pool_default_size"])
-                fresh = {"pg_num": int(number), "size": size, "application_metadata": {}}
-                self.pools.setdefault(name, fresh)
-            case ["osd", "pool", "delete", name, *_]:
-                if self.options.get(("mon", "mon_allow_pool_delete")) != "true":
-                    raise ValueError("EPERM: pool deletion is disabled")
-                self.pools.pop(name, None)
-            case ["osd", "pool", "set", name, "size", number, *_]:
-                self.pools[name]["size"] = int(number)
-            case ["fs", "ls"]:
-                return [{"name": name} for name in self.filesystems]
-            case ["fs", "new", name, *_]:
-                self.filesystems.append(name)
-            case ["fs", "rm", name, *_]:
-                self.filesystems.remove(name)
-            case ["mon", "remove", name]:
-                self.monitors.pop(name)
-            case ["mon", "dump"]:
-                return {"mons": [{"name": name} for name in self.monitors]}
-            case ["quorum_status"]:
-                return {"quorum_names": self.quorum, "monmap": self.do(["mon", "dump"])}
-            case ["status"]:
-                return self.status()
-            case ["osd", "down", *_] | ["osd", "crush", "remove", _] | ["fs", "fail", _]:
-                pass
-            case _:
-                raise ValueError(f"EINVAL: invalid command {words}")
-        return None
-
-    def status(self):
-        groups = sum(pool["pg_num"] for pool in self.pools.values())
-        clean = all(osd["up"] for osd in self.osds.values())
-        states = [{"state_name": "active+clean" if clean else "active+undersized", "count": groups}]
-        checks = {code: {"summary": {"message": f"about {code}"}} for code in self.warnings}
-        return {
-            "health": {"status": "HEALTH_WARN" if checks else "HEALTH_OK", "checks": checks},
-            "quorum_names": self.quorum,
-            "monmap": {"num_mons": len(self.monitors)},
-            "mgrmap": {"available": bool(self.managers)},
-            "pgmap": {"pgs_by_state": states if groups else []},
-        }
-
-
-@dataclass
-class Debian:
-    """One machine with Ceph's packages: its units, its disks, and the files they make."""
-
-    name: str
-    cluster: Cluster
-    files: dict[str, FakeFile] = field(default_factory=dict)
-    units: set[str] = field(default_factory=set)
-    content: dict[str, str] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-
-    def __post_init__(self):
-        for program in ("ceph-mon", "ceph-osd", "ceph-mgr", "ceph-mds", "rbd"):
-            self.files[f"/usr/bin/{program}"] = FakeFile()
-        for disk in ("/dev/sdb", "/dev/sdc"):
-            self.files[disk] = FakeFile(kind="block", owner="root:disk")
-            self.content[disk] = ""
-
-    def world(self):
-        files = {path: file for path, file in self.files.items() if not path.startswith("/dev/")}
-        return files, set(self.units), dict(self.content)
-
-    def read(self, path):
-        return self.files[path].content.decode()
-
-    def answer(self, call):
-        program = getattr(self, call[0].rpartition("/")[2].replace("-", "_"), None)
-        return program(call) if program else None
-
-    # ---- programs ------------------------------------------------------------------------
-
-    def ceph(self, call):
-        if not self.cluster.quorum or "/etc/ceph/ceph.conf" not in self.files:
-            return Result(1, "", "timed out")
-        if "getmap" in call:
-            self.files[call[-1]] = FakeFile()
-            return YES
-        said, refused = [], []
-        for line in call.stdin.splitlines():
-            try:
-                with self.cluster.lock:
-                    answer = self.cluster.do(shlex.split(line))
-            except ValueError as error:
-                refused.append(f"Error {error}")
-            else:
-                said += [] if answer is None else [json.dumps(answer)]
-        return Result(0, "\n\n".join(said), "\n".join(refused))
-
-    def python3(self, call):
-        name, number = call[-2].removeprefix("/run/ceph/ceph-").removesuffix(".asok").split(".")
-        prefix = json.loads(call[-1])["prefix"]
-        if f"ceph-{name}@{number}.service" not in self.units - self.broken:
-            return NO
-        if prefix == "mon_status":
-            return json.dumps({"state": "peon"})
-        return json.dumps({"state": "active"})
-
-    def systemctl(self, call):
-        units = [word for word in call[1:] if word.endswith(".service")]
-        if call[1] == "list-units":
-            return "".join(f"{unit} loaded active running\n" for unit in sorted(self.units))
-        if "--property=Id,ActiveState,UnitFileState" in call:
-            states = {
-                unit: ("active", "enabled") if unit in self.units else ("inactive", "") for unit in units
-            }
-            shown = "Id={}\nActiveState={}\nUnitFileState={}\n"
-            return "\n".join(shown.format(unit, *state) for unit, state in states.items())
-        if call[1] == "show":
-            if "--property=Result" in call:
-                return "exit-code" if units[0] in self.broken else "success"
-            if units[0] in self.broken & self.units:
-                return "ActiveState=activating\nUnitFileState=enabled\n"
-            states = ("active", "enabled") if units[0] in self.units else ("inactive", "disabled")
-            return "ActiveState={}\nUnitFileState={}\n".format(*states)
-        for unit in units:
-            if call[1] == "enable":
-                self.start(unit)
-            elif call[1] in {"disable", "stop"}:
-                self.stop(unit)
-        return YES
-
-    def start(self, unit):
-        kind, name = re.fullmatch(r"ceph-(\w+)@(.+)\.service", unit).groups()
-        if kind == "mon":
-            self.cluster.monitors[name] = True
-        if kind == "mgr":
-            self.cluster.managers.add(name)
-        if kind == "osd":
-            key = self.read(f"{STATE}/osd/ceph-{name}/keyring").split("key = ")[1].strip()
-            osd = self.cluster.osds[int(name)]
-            block = self.links[f"{STATE}/osd/ceph-{name}/block"]
-            assert key == self.cluster.keys[f"osd.{name}"], "an OSD with a key that nobody knows"
-            assert self.content[block] == LABEL + osd["uuid"], "an OSD on a disk of another"
-            osd.update(up=int(unit not in self.broken), state=["exists", "up"])
-        self.units.add(unit)
-
-    def stop(self, unit):
-        self.units.discard(unit)
-        kind, name = re.fullmatch(r"ceph-(\w+)@(.+)\.service", unit).groups()
-        if kind == "mon" and name in self.cluster.monitors:
-            self.cluster.monitors[name] = False
-        if kind == "mgr":
-            self.cluster.managers.discard(name)
-        if kind == "osd" and int(name) in self.cluster.osds:
-            self.cluster.osds[int(name)]["up"] = 0
-
-    def journalctl(self, _call):
-        return "no such luck\n"
-
-    def monmaptool(self, call):
-        self.files[call[-1]] = FakeFile()
-        return YES
-
-    def ceph_mon(self, call):
-        if call[1] == "--version":
-            return "ceph version 16.2.15 (618f) pacific (stable)\n"
-        name, keyring = call[call.index("--id") + 1], self.read(call[call.index("--keyring") + 1])
-        keys = dict(re.findall(r"\[(\S+)\]\n\tkey = (\S+)", keyring))
-        if not self.cluster.monitors:
-            # None has been started: what was made before is void, keys included.
-            self.cluster.keys.clear()
-        assert self.cluster.keys.get("mon.", keys["mon."]) == keys["mon."], "a monitor with a key of its own"
-        self.cluster.keys |= keys
-        self.files[f"{STATE}/mon/ceph-{name}/store.db"] = FakeFile()
-        return YES
-
-    def ceph_osd(self, call):
-        number, uuid = call[call.index("--id") + 1], call[call.index("--osd-uuid") + 1]
-        disk = self.links[f"{STATE}/osd/ceph-{number}/block"]
-        if disk in self.broken:
-            return Result(1, "", f"bdev({disk}) Input/output error")
-        assert not self.content[disk], "mkfs on a disk with something on it"
-        self.content[disk] = LABEL + uuid
-        self.files[f"{STATE}/osd/ceph-{number}/ready"] = FakeFile()
-        return YES
-
-    def rbd(self, call):
-        self.cluster.pools[call[-1]]["application_metadata"] = {"rbd": {}}
-        return YES
-
-    # ---- disks and files -----------------------------------------------------------------
-
-    def wipefs(self, call):
-        content = self.content[call[-1]]
-        if "--all" in call:
-            self.content[call[-1]] = ""
-        kind = "ceph_bluestore" if content.startswith(LABEL) else content
-        return json.dumps({"signatures": [{"type": kind}]}) if content else ""
-
-    def head(self, call):
-        return self.content[call[-1]]
-
-    def blkid(self, call):
-        return YES if self.content[call[-1]] else Result(2, "", "")
-
-    def blockdev(self, _call):
-        return str(20 * 2**30)
-
-    def ln(self, call):
-        assert call[-1] not in self.links
-        self.links[call[-1]] = call[-2]
-        return YES
-
-    def rm(self, call):
-        for folder in (word for word in call[1:] if word.startswith("/")):
-            for known in (self.files, self.links):
-                for path in [path for path in known if f"{path}/".startswith(f"{folder}/")]:
-                    del known[path]
-        return YES
-
-    def dd(self, _call):
-        return YES
-
-    chown = chmod = rmdir = umount = lsblk = cmp = dd
-
-
-def survey(*abilities):
-    return Survey(
-        abilities=abilities,
-        memory=64 * 2**30,
-        disks=tuple(Disk(device=device, size=20 * 10**9) for device in ("/dev/sdb", "/dev/sdc")),
-    )
 
 
 class CephContract(PluginContract):
@@ -326,6 +43,12 @@ class TestThree(CephContract):
 class TestAlone(CephContract):
     settings: ClassVar = {"cephfs": False}
     node_settings: ClassVar = {"disks": ["/dev/sdb", {"path": "/dev/sdc", "wipe": True}]}
+
+
+class TestTwo(CephContract):
+    machines = 2
+    # The second machine is to have no monitor, and has none.
+    adopts = (*CephContract.adopts, "no-monitor")
 
 
 class FourMachines(CephContract):
@@ -502,22 +225,6 @@ def test_a_cluster_that_is_not_sound_says_why_and_waits_as_ceph_does():
         assert machine.cluster.options.keys().isdisjoint(FORMING)
 
 
-def test_who_did_not_come_is_not_counted():
-    with formed(TestThree()) as (walk, machines):
-        cluster = machines[0].cluster
-        cluster.osds[7] = {"uuid": "of a fourth", "up": 0, "state": ["exists", "new"]}
-        cluster.monitors["n4"] = False
-        cluster.pools["remote"]["size"] = 2
-        key = "configure/ceph/n1/n1/replication"
-        _lane, step = walk.plan("n1").steps[key]
-        context = _Context(walk.hosts["n1"])
-        assert step.probe(context) is None
-        step.run(context)
-        assert step.probe(context) == ()
-        assert (sorted(cluster.osds), sorted(cluster.monitors)) == ([0, 1, 2], ["n1", "n2", "n3"])
-        assert cluster.pools["remote"]["size"] == 3
-
-
 def test_a_token_of_a_machine_without_a_monitor_holds_no_power():
     with begun(FourMachines()) as (walk, _machines):
         walk.run()
@@ -559,8 +266,3 @@ def test_a_machine_of_cephadm_or_with_left_over_daemons_is_in_use():
     fsid = "11111111-2222-3333-4444-555555555555"
     host.write(f"{STATE}/{fsid}/config", "x")
     assert (plugin.inspect(host).standing, plugin.inspect(host).cluster) == ("clustered", fsid)
-
-
-@dataclass
-class _Context:
-    host: FakeHost

@@ -43,11 +43,10 @@ def _run(node: Node, disk: DiskChoice, ctx: StepContext) -> None:
     """Claim the disk and make the OSD on it; it is started with the others of its machine."""
     host, ticket = ctx.host, _ticket(node, disk, ctx)
     ctx.keep("uuid", ticket.uuid)
-    before = _number(host, ticket.uuid)
-    if before not in {None, str(ticket.number)}:
-        _forget_here(host, before or "")
     folder = f"{OSDS}/ceph-{ticket.number}"
-    if host.stat(f"{folder}/ready") is None or not _holds(host, disk, ticket.uuid):
+    if not (_is_of(host, ticket, folder=folder) and _holds(host, disk, ticket.uuid)):
+        if before := _number(host, ticket.uuid):
+            _forget_here(host, before)
         _clear(node, disk, host, uuid=ticket.uuid)
         _make_store(host, ticket, folder=folder, path=lasting_path(node, disk))
     # At boot the disk is root's again, and may appear later than the unit is started.
@@ -86,8 +85,7 @@ def _make_store(host: Host, ticket: tokens.OsdTicket, *, folder: str, path: str)
     host.run(["rm", "--recursive", "--force", folder])
     # Written ahead of mkfs, which writes the same: by it an undo knows a folder that was left half-made.
     host.write(f"{folder}/fsid", f"{ticket.uuid}\n")
-    secret = keyring(f"osd.{ticket.number}", ticket.key.get_secret_value())
-    host.write(f"{folder}/keyring", secret, mode=0o600)
+    host.write(f"{folder}/keyring", _keyring(ticket), mode=0o600)
     host.run(["ln", "--symbolic", path, f"{folder}/block"])
     host.run(["chown", "ceph:ceph", folder, f"{folder}/fsid", f"{folder}/keyring", f"{folder}/block"])
     host.run(["chmod", "0750", folder])
@@ -108,6 +106,15 @@ def _probe(node: Node, disk: DiskChoice, back: bool, ctx: StepContext) -> tuple[
         and (not back or client.lets_in(host, f"osd.{number}", f"{OSDS}/ceph-{number}/keyring"))
     )
     return () if made else None
+
+
+def _is_of(host: Host, ticket: tokens.OsdTicket, *, folder: str) -> bool:
+    """Say whether a complete store is that of this ticket: one that was purged since has an older key."""
+    return host.stat(f"{folder}/ready") is not None and host.read(f"{folder}/keyring") == _keyring(ticket)
+
+
+def _keyring(ticket: tokens.OsdTicket) -> str:
+    return keyring(f"osd.{ticket.number}", ticket.key.get_secret_value())
 
 
 def _holds(host: Host, disk: DiskChoice, uuid: str) -> bool:

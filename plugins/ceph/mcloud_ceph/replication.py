@@ -32,47 +32,33 @@ def converge(
     fallen: Sequence[Node],
 ) -> Step:
     """Return the step that fits the cluster to the machines that are in, without those that fell out."""
+    wanted = replication(nodes, settings, node_settings)
+    number = copies(nodes, settings, node_settings)
+    names = {node.name for node in fallen}
     newcomers = [node for node in nodes if comes_back(node, nodes)]
 
     def run(ctx: StepContext) -> None:
-        client.tell(ctx.host, missing(ctx))
+        client.tell(ctx.host, changes(ctx))
         _purge(ctx, osds_of(fsid_here(ctx.host), fallen, node_settings))
 
     def probe(ctx: StepContext) -> tuple[()] | None:
-        return None if missing(ctx) else ()
+        return None if changes(ctx) else ()
 
-    def missing(ctx: StepContext) -> Sequence[client.Command]:
+    def changes(ctx: StepContext) -> Sequence[client.Command]:
         """Return the commands that are still missing; none if all is as it should be."""
         dump, osds, status = client.ask(ctx.host, ["config", "dump"], ["osd", "dump"], ["quorum_status"])
-        wanted, present = replication(nodes, settings, node_settings), client.options(dump)
-        gone, back = (
-            osds_of(fsid_here(ctx.host), machines, node_settings) for machines in (fallen, newcomers)
-        )
-        names = {node.name for node in fallen}
+        present, fsid = client.options(dump), fsid_here(ctx.host)
+        out = osds_of(fsid, fallen, node_settings)
+        back = osds_of(fsid, newcomers, node_settings)
         return [
             *client.set_options({key: value for key, value in wanted.items() if present.get(key) != value}),
-            *(command for osd in osds["osds"] if osd["uuid"] in gone for command in _farewell(osd)),
-            *(("osd", "in", str(osd["osd"])) for osd in osds["osds"] if osd["uuid"] in back and _waits(osd)),
+            *(command for osd in osds["osds"] if osd["uuid"] in out for command in _farewell(osd)),
+            *(command for osd in osds["osds"] if osd["uuid"] in back for command in _welcome(osd)),
             *(("mon", "remove", mon["name"]) for mon in status["monmap"]["mons"] if mon["name"] in names),
-            *_resized(osds["pools"], str(copies(nodes, settings, node_settings))),
+            *(_resize(pool, number) for pool in osds["pools"] if pool["size"] != number),
         ]
 
     return Step(name="replication", run=run, probe=probe)
-
-
-def _waits(osd: Mapping[str, Any]) -> bool:
-    """Say whether an OSD runs and gets no data."""
-    return bool(osd["up"]) and not osd["in"]
-
-
-def _resized(pools: Sequence[Mapping[str, Any]], number: str) -> Sequence[client.Command]:
-    """Return the commands by which all pools keep so many copies."""
-    sure = _SURE if number == "1" else ()
-    return [
-        ("osd", "pool", "set", pool["pool_name"], "size", number, *sure)
-        for pool in pools
-        if str(pool["size"]) != number
-    ]
 
 
 def _farewell(osd: Mapping[str, Any]) -> Sequence[client.Command]:
@@ -81,6 +67,15 @@ def _farewell(osd: Mapping[str, Any]) -> Sequence[client.Command]:
     if "new" in osd["state"] and not osd["up"]:
         return [("osd", "purge-new", number, *_SURE)]
     return [("osd", "out", number)] if osd["in"] else []
+
+
+def _welcome(osd: Mapping[str, Any]) -> Sequence[client.Command]:
+    """Return what is to be done about an OSD that came back: one that was set out stays so by itself."""
+    return [("osd", "in", str(osd["osd"]))] if osd["up"] and not osd["in"] else []
+
+
+def _resize(pool: Mapping[str, Any], copies: int) -> client.Command:
+    return ("osd", "pool", "set", pool["pool_name"], "size", str(copies), *(_SURE if copies == 1 else ()))
 
 
 def _purge(ctx: StepContext, fallen: Collection[str]) -> None:

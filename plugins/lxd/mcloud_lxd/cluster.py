@@ -25,6 +25,7 @@ from mcloud_lxd.cluster_client import (
     is_settled_as,
     join,
     make_invitation,
+    may_come_in,
     membership,
     remove_member,
     revoke_tokens,
@@ -123,7 +124,7 @@ def _write_out(names: Sequence[str], ctx: StepContext) -> None:
 
 
 def _are_out(names: Sequence[str], ctx: StepContext) -> Sequence[Offer] | None:
-    return None if any(is_member(ctx.host, name) for name in names) else ()
+    return None if any(may_come_in(ctx.host, name) for name in names) else ()
 
 
 def _join(node: Node, local: Local | None, ctx: StepContext) -> None:

@@ -158,18 +158,39 @@ def _pools_to_enter(host: Host, extensions: frozenset[str]) -> Given:
     }
 
 
+def may_come_in(host: Host, name: str) -> bool:
+    """Whether a machine is a member, or has what it takes to become one without being asked."""
+    return is_member(host, name) or bool(_tokens(host, name) or _certificates(host, name))
+
+
 def revoke_tokens(host: Host, name: str) -> None:
     """Revoke every unused token made for a machine."""
-    for operation in _running(host):
-        if operation["class"] == "token" and (operation["metadata"] or {}).get("serverName") == name:
-            remove(host, f"operations/{operation['id']}")
+    for token in _tokens(host, name):
+        remove(host, f"operations/{token}")
 
 
 def forget_certificates(host: Host, name: str) -> None:
     """Take a machine that is no member out of the trust store: a join that failed leaves it there."""
-    for certificate in things(host, "certificates"):
-        if certificate["type"] == "server" and certificate["name"] == name:
-            remove(host, f"certificates/{certificate['fingerprint']}")
+    for fingerprint in _certificates(host, name):
+        remove(host, f"certificates/{fingerprint}")
+
+
+def _tokens(host: Host, name: str) -> Sequence[str]:
+    """Return the operations that stand for a machine's unused tokens."""
+    return [
+        str(operation["id"])
+        for operation in _running(host)
+        if operation["class"] == "token" and (operation["metadata"] or {}).get("serverName") == name
+    ]
+
+
+def _certificates(host: Host, name: str) -> Sequence[str]:
+    """Return the fingerprints under which a machine's LXD is trusted."""
+    return [
+        str(certificate["fingerprint"])
+        for certificate in things(host, "certificates")
+        if certificate["type"] == "server" and certificate["name"] == name
+    ]
 
 
 def _running(host: Host) -> Sequence[Mapping[str, Any]]:
