@@ -60,9 +60,11 @@ def tree_of(
         meet["patience"] = order.patience
     if order.trust != usual.trust:
         meet["trust"] = order.trust
-    cloud = {"name": order.cloud, "initiator": nodes[0].name, "network": network_of(nodes)}
+    cloud: dict[str, Any] = {"name": order.cloud, "initiator": nodes[0].name, "network": network_of(nodes)}
     if order.others != "go-on":
         cloud["others"] = order.others
+    if order.deadlines != 1:
+        cloud["deadlines"] = order.deadlines
     return {
         "mcloud": FORMAT,
         "cloud": cloud,
@@ -93,6 +95,7 @@ def order_from(tree: Mapping[str, Any], plugins: Plugins, ordered: Order) -> Ord
         port=ordered.port,
         patience=ordered.patience,
         purpose=ordered.purpose,
+        deadlines=ordered.deadlines,
         typed=ordered.typed,
     )
 

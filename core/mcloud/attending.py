@@ -94,7 +94,7 @@ class Attending:
         Raises TrustError for a wrong code, and what an initiator at a given address did wrong.
         """
         for contact in range(1, CONTACTS + 1):
-            reached = reach(looking, found, self.notice, self._waits)
+            reached = reach(looking, found, self.notice, self._waits, limits=self.joiner.limits)
             if reached is None:
                 return None
             connection, beacon = reached

@@ -5,6 +5,7 @@ import shlex
 import signal
 from collections.abc import Sequence
 
+from mcloud.deadlines import advice
 from mcloud.errors import CommandError
 from mcloud.host import Result
 from mcloud.secrets import Secrets
@@ -26,13 +27,14 @@ def not_there(argv: Sequence[str], *, reason: str = "") -> CommandError:
 
 
 def ended_late(
-    argv: Sequence[str], *, seconds: float, stdout: str, stderr: str, secrets: Secrets
+    argv: Sequence[str], *, seconds: float, stretch: float, stdout: str, stderr: str, secrets: Secrets
 ) -> CommandError:
-    """Make the error for a command that was killed at its deadline."""
+    """Make the error for a command that was killed at its deadline, `seconds` times `stretch`."""
     words = _last_words(stderr, secrets) or _last_words(stdout, secrets)
+    late = f"still running after {seconds * stretch:g} s and was killed"
     return CommandError(
-        f"{_title(argv)}: still running after {seconds:g} s and was killed" + (f": {words}" if words else ""),
-        hint=f"does what it talks to answer? {_whole(argv, secrets)}",
+        f"{_title(argv)}: {late}" + (f": {words}" if words else ""),
+        hint=f"does what it talks to answer? {advice(stretch)}; {_whole(argv, secrets)}",
         stderr=secrets.mask(stderr),
     )
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
+from mcloud.deadlines import advice
 from mcloud.errors import PluginError, ServiceError
 from mcloud.host import Host
 from mcloud.journal import Journal
@@ -155,6 +156,7 @@ class Context:
     ) -> T:
         """Look again and again, until there is something or nothing moves for too long."""
         pause, last, trouble = FIRST_LOOK, None, None
+        patience *= self.host.stretch
         deadline = time.monotonic() + patience
         while True:
             try:
@@ -169,7 +171,8 @@ class Context:
                 said = f" (last answer: {trouble})" if trouble else ""
                 raise ServiceError(
                     f"still waiting for {what} after {patience:.0f} s without progress{said}",
-                    hint="look at the service's own log on this machine; then run the same command again",
+                    hint="look at the service's own log on this machine; then run the same command again; "
+                    + advice(self.host.stretch),
                 )
             if self._around.stopping.wait(pause):
                 raise ServiceError(

@@ -67,6 +67,7 @@ def proposal(order: Order, inputs: Inputs) -> Proposal:
             plugin: {name: value.get_secret_value() for name, value in fields.items()}
             for plugin, fields in order.secrets.items()
         },
+        deadlines=order.deadlines,
     )
 
 

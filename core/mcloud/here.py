@@ -1,9 +1,11 @@
 """This machine, as a session needs it: its own certificate, and what it is made of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from pydantic import SecretStr
 
 from mcloud.errors import McloudError, SettingsError
 from mcloud.host import Host
@@ -23,6 +25,12 @@ class Here:
     host: Host
     known: Secrets
     state: State = field(default_factory=State)
+
+    def keep_secret(self, settings: Mapping[str, Mapping[str, SecretStr]]) -> None:
+        """Know the secret settings: from now on they are kept out of all that is shown or written."""
+        for fields in settings.values():
+            for secret in fields.values():
+                self.known.add(secret)
 
     def credentials(self) -> Credentials:
         """Return this machine's own key and certificate; made the first time."""

@@ -35,6 +35,10 @@ class FileStat:
 class Host(Protocol):
     """This machine, as steps and `inspect` see it. There are no remote hosts."""
 
+    stretch: float
+    """Factor of all deadlines here. `run`, `http` and `StepContext.wait` heed it by themselves; multiply only
+    what a program is told as its own time-out."""
+
     @property
     def name(self) -> str:
         """Its host name."""
@@ -52,9 +56,9 @@ class Host(Protocol):
         """Run a command without a shell and return what it said.
 
         Raises CommandError if it fails (unless `check` is false), is not there, or is still
-        running after `seconds` (it is killed then; this one also with `check=False`). Refuses
-        (PluginError) a `SecretStr` or a known secret in `argv` or `env`, which any local user can
-        read: secrets go by `stdin` or `write(mode=0o600)`.
+        running after `seconds`, stretched (it is killed then; this one also with `check=False`).
+        Refuses (PluginError) a `SecretStr` or a known secret in `argv` or `env`, which any local user
+        can read: secrets go by `stdin` or `write(mode=0o600)`.
         """
         ...
 
@@ -83,6 +87,6 @@ class Host(Protocol):
     def http(self, socket_path: str) -> requests.Session:
         """Return a session that talks HTTP over a local socket; URLs begin with `http://localhost/`.
 
-        The caller gives each request its `timeout`.
+        The caller gives each request its `timeout`; it is stretched.
         """
         ...

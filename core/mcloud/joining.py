@@ -79,7 +79,7 @@ class Joining:
     def propose(self, proposal: Proposal) -> tuple[tuple[OutlookLine, ...], str]:
         """Make one's own plan; return it and its digest. Refuses what this machine cannot accept."""
         accept(proposal, joiner=self.joiner, run=self.run, given=self.given, plugins=self.plugins)
-        inputs = proposal.inputs
+        inputs, self.host.stretch = proposal.inputs, self.joiner.deadlines
         if self._execution is not None:
             self._take_roster(inputs)
         else:

@@ -36,8 +36,11 @@ class LocalHost:
     folder as seen from here (`/proc/PID/root`): absolute links in it stay inside.
     """
 
-    def __init__(self, secrets: Secrets, *, prefix: Sequence[str] = (), root: str = "/") -> None:
+    def __init__(
+        self, secrets: Secrets, *, prefix: Sequence[str] = (), root: str = "/", stretch: float = 1.0
+    ) -> None:
         """Refuse, from now on, what `secrets` holds wherever others could read it."""
+        self.stretch = stretch
         self._secrets = secrets
         self._prefix = tuple(prefix)
         self._root = root
@@ -72,13 +75,16 @@ class LocalHost:
             raise not_there(argv)
         whole = self._guarded([program, *argv[1:]])
         text = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
+        stretch = self.stretch
         try:
-            ended = run_program(whole, stdin=text, env=_variables(env or {}), seconds=seconds)
+            ended = run_program(whole, stdin=text, env=_variables(env or {}), seconds=seconds * stretch)
         except OSError as error:
             raise not_there(argv, reason=error.strerror or "") from None
         stdout, stderr = ended.stdout.decode("utf-8", "replace"), ended.stderr.decode("utf-8", "replace")
         if ended.status is None:
-            raise ended_late(argv, seconds=seconds, stdout=stdout, stderr=stderr, secrets=self._secrets)
+            raise ended_late(
+                argv, seconds=seconds, stretch=stretch, stdout=stdout, stderr=stderr, secrets=self._secrets
+            )
         if ended.cut:
             raise said_too_much(argv, status=ended.status)
         result = Result(ended.status, stdout, stderr)
@@ -157,7 +163,7 @@ class LocalHost:
 
     def http(self, socket_path: str) -> requests.Session:
         """Return a new session, for one thread, that reaches this socket and nothing else."""
-        return unix_session(str(self._at(socket_path)))
+        return unix_session(str(self._at(socket_path)), stretch=self.stretch)
 
     def _at(self, path: str, *, last: bool = True) -> Path:
         return inside(self._root, path, follow_last=last)

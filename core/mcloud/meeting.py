@@ -23,6 +23,7 @@ from mcloud.session.code import make_code
 from mcloud.session.door import Door
 from mcloud.session.guesses import GuessBook
 from mcloud.session.initiator import Initiator
+from mcloud.session.limits import DEFAULT_LIMITS
 from mcloud.session.lobby import Guest
 from mcloud.session.protocol import VERSION
 from mcloud.session.tally import CLOSED, Tally
@@ -98,6 +99,7 @@ class Meeting:
                 on_member=self.initiator.member,
                 address=self.listen or self.node.address,
                 port=self.order.port,
+                limits=DEFAULT_LIMITS.stretched(self.order.deadlines),
             )
             open_.enter_context(door)
             self._announce(open_, door.port)

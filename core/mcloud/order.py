@@ -38,6 +38,8 @@ class Order:
     purpose: Literal["run", "plan"] = "run"
     on_failure: Literal["keep", "undo"] = "keep"
     others: Literal["go-on", "stop"] = "go-on"
+    deadlines: float = 1.0
+    """The factor by which all deadlines are stretched, here and on the joiners."""
     typed: Mapping[str, Any] | None = None
     """What was typed, where questions complete the order; None: `given` is all."""
 
@@ -77,16 +79,19 @@ def order_of(preseed: Preseed, *, command: str, purpose: Literal["run", "plan"] 
         purpose=purpose,
         on_failure=preseed.cloud.on_failure,
         others=preseed.cloud.others,
+        deadlines=preseed.cloud.deadlines,
     )
 
 
 def said(preseed: Preseed) -> dict[str, Any]:
     """Return what a file says of the cloud, without secrets.
 
-    How machines meet is left out: each may look in its own way, and a run that goes on may be more patient.
+    How machines meet is left out, and how slow they are: each may look in its own way, and a run that goes
+    on may be more patient.
     """
     words = public(preseed)
     words.pop("meet", None)
+    words["cloud"].pop("deadlines", None)
     return words
 
 

@@ -38,7 +38,7 @@ def verified(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...]:
             raise
         raise ServiceError(
             f"{looking.key} ended without an error, but what it should have made cannot be seen ({error})",
-            hint="look at the service's own log on this machine; then run the same command again",
+            hint=error.hint,
         ) from error
 
 

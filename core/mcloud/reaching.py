@@ -8,6 +8,7 @@ from mcloud.finding import Found
 from mcloud.looking import Looking
 from mcloud.model import Beacon
 from mcloud.session.certificates import fingerprint
+from mcloud.session.limits import DEFAULT_LIMITS, Limits
 from mcloud.session.transport import Connection, ConnectionLost, dial
 
 INSIST = 5.0
@@ -16,7 +17,12 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0
 
 
 def reach(
-    looking: Looking, found: Found, notice: Callable[[str], None], told: dict[str, str]
+    looking: Looking,
+    found: Found,
+    notice: Callable[[str], None],
+    told: dict[str, str],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[Connection, Beacon] | None:
     """Return a connection to an initiator and the beacon that led there; None: look anew.
 
@@ -27,7 +33,7 @@ def reach(
     began, pause = time.monotonic(), _FIRST_PAUSE
     while True:
         for address in found.addresses:
-            reached = _try(looking, found, address, told, notice)
+            reached = _try(looking, found, address, told, notice, limits=limits)
             if reached is not None:
                 looking.note_trouble(found, "")
                 return reached
@@ -62,11 +68,17 @@ def refuse_another_certificate(connection: Connection, claim: str) -> None:
 
 
 def _try(
-    looking: Looking, found: Found, address: str, told: dict[str, str], notice: Callable[[str], None]
+    looking: Looking,
+    found: Found,
+    address: str,
+    told: dict[str, str],
+    notice: Callable[[str], None],
+    *,
+    limits: Limits,
 ) -> tuple[Connection, Beacon] | None:
     """Dial one address once; say each new reason why it fails."""
     try:
-        connection = dial(address, found.port)
+        connection = dial(address, found.port, limits=limits)
     except ConnectionLost as lost:
         if told.get(address) != lost.reason:
             notice(f"waiting for {address}, port {found.port}: {lost.reason}")

@@ -12,15 +12,15 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 
-def unix_session(path: str) -> requests.Session:
+def unix_session(path: str, *, stretch: float = 1.0) -> requests.Session:
     """Return a session whose URLs begin with `http://localhost/` and which reaches this socket alone.
 
-    It heeds no proxy, netrc or other variable of ours. For one thread.
+    It heeds no proxy, netrc or other variable of ours. For one thread. Each request's `timeout` is stretched.
     """
     session = requests.Session()
     session.trust_env = False
     session.adapters.clear()
-    session.mount("http://localhost/", _OneSocket(path))
+    session.mount("http://localhost/", _OneSocket(path, stretch=stretch))
     return session
 
 
@@ -47,9 +47,19 @@ class _Connections(HTTPConnectionPool):
 
 
 class _OneSocket(HTTPAdapter):
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, stretch: float) -> None:
         super().__init__()
         self._connections = _Connections("localhost", path=path)
+        self._stretch = stretch
+
+    def send(self, request: requests.PreparedRequest, *how: Any, **options: Any) -> requests.Response:
+        """Send a request; `timeout` is one for all, or a pair for connecting and for each answer."""
+        match options.get("timeout"):
+            case (connecting, answering):
+                options["timeout"] = (self._longer(connecting), self._longer(answering))
+            case int() | float() as seconds:
+                options["timeout"] = self._longer(seconds)
+        return super().send(request, *how, **options)
 
     def get_connection_with_tls_context(self, *_args: object, **_kwargs: object) -> HTTPConnectionPool:
         """Return the connections to the socket, whatever the URL."""
@@ -59,3 +69,6 @@ class _OneSocket(HTTPAdapter):
         """Close what is open."""
         self._connections.close()
         super().close()
+
+    def _longer(self, seconds: float | None) -> float | None:
+        return None if seconds is None else seconds * self._stretch

@@ -324,6 +324,20 @@ def test_one_of_two_that_goes_away_while_the_person_picks_is_shown_with_the_reas
     assert person.whys == ["", ""], "another initiator has another code"
 
 
+def test_a_joiner_waits_for_an_answer_as_long_as_its_deadlines_are_stretched(attending, air):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        air.say(
+            name="n1", address="127.0.0.1", port=deaf.getsockname()[1], session="aa", fingerprint="0" * 16
+        )
+        person = Person(WRONG)
+        quick = attending(person, patience=1.0)
+        quick.joiner.deadlines = 0.02
+        began = time.monotonic()
+        with pytest.raises(ConnectionLost, match="no answer"):
+            quick.meet()
+        assert time.monotonic() - began < 4, "TLS has 5 s, but for the factor"
+
+
 def test_nobody_there_is_said_after_the_patience(attending, air):
     air.say(name="n1", address="127.0.0.1", port=free_port(), session="aa", fingerprint="0" * 16)
     with pytest.raises(ConnectionLost, match="no connection to n1"):

@@ -107,6 +107,27 @@ def test_machines_join_side_by_side_as_far_as_the_service_admits_it(make_cloud, 
     assert dict(one_by_one.tokens) == {"n2": 1, "n3": 1, "n4": 1}
 
 
+def test_the_initiators_factor_stretches_the_deadlines_of_all(make_cloud):
+    slow = ModuleType("slow")
+
+    @hookimpl
+    def manifest():
+        return Manifest(api=1, summary="Takes its time")
+
+    @hookimpl
+    def join():
+        yield Step(
+            name="note",
+            run=lambda ctx: ctx.host.write("/stretch", str(ctx.host.stretch)),
+            probe=lambda ctx: () if ctx.host.read("/stretch") else None,
+        )
+
+    vars(slow).update(manifest=manifest, join=join)
+    cloud = make_cloud(3, plugins={"slow": slow}, deadlines=2.0)
+    cloud.form().good()
+    assert {cloud[name].host.read("/stretch") for name in ("n1", "n2", "n3")} == {"2.0"}
+
+
 def test_secrets_reach_the_steps_of_all_machines_and_nothing_else(make_cloud):
     class Locked(Settings):
         key: Annotated[SecretStr | None, Ask("Key")] = Field(default=None, description="Opens it")

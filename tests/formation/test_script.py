@@ -141,6 +141,9 @@ class End:
             raise got
         return got
 
+    def abide(self, limits):
+        self.limits = limits
+
     def close(self, reason=""):
         if self.alive and self.other.alive:
             self.other.inbox.put(ConnectionLost("closed by the other side", reason=reason))

@@ -505,6 +505,16 @@ def test_when_all_are_in_strangers_are_not_let_in_any_more(room_of):
 # ---- going on ------------------------------------------------------------------------------------------
 
 
+def test_an_initiator_waits_for_strangers_as_long_as_its_deadlines_are_stretched(room_of):
+    with (
+        room_of(deadlines=0.02) as room,
+        socket.create_connection(("127.0.0.1", room.bell.beacon.port)) as mute,
+    ):
+        begun = time.monotonic()
+        assert mute.recv(1) == b""  # the door closes on it
+        assert time.monotonic() - begun < 4, "TLS has 5 s, but for the factor"
+
+
 def test_who_lost_its_pins_before_it_wrote_them_down_is_let_in_by_the_code(room_of, credentials, monkeypatch):
     """All are pinned, so no code is shown at first; but one does not know us any more, and types a code."""
     monkeypatch.setattr(meeting_module, "CODE_AFTER", 0.1)

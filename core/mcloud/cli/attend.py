@@ -60,6 +60,7 @@ def attend(
         node=here.describe(address, services, fingerprint=credentials.fingerprint, founder=False),
         methods=here.plugins.having("trust"),
         versions=here.plugins.versions,
+        deadlines=here.host.stretch,
     )
     attending = _attending(screen, here, joiner, way, ask_code)
     going_on = resumed(here.state, here.known) if purpose == "run" else None

@@ -1,5 +1,6 @@
 """What the commands that form or join a cloud have in common."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ import click
 
 from mcloud.cli.bugs import BUG, logged, write_down
 from mcloud.cli.screen import Screen
+from mcloud.deadlines import LARGEST
 from mcloud.errors import McloudError, SettingsError
 from mcloud.here import Here
 from mcloud.history import runs
@@ -29,6 +31,9 @@ STOPPED = {
 
 PLAIN_VARIABLE = "MCLOUD_PLAIN"
 """Set to 1 by those for whom nothing must be redrawn."""
+
+DEADLINES_VARIABLE = "MCLOUD_DEADLINES"
+"""Stands for `--deadlines`, for instance in the profile of all who use a slow machine."""
 
 Command = Callable[..., None]
 
@@ -75,6 +80,25 @@ def agreeable(function: Command) -> Command:
     return click.option("--yes", is_flag=True, help="Say yes beforehand: ask nothing.")(function)
 
 
+def unhurried(function: Command) -> Command:
+    """Give a command `--deadlines`."""
+    return click.option(
+        "--deadlines",
+        envvar=DEADLINES_VARIABLE,
+        show_envvar=True,
+        type=click.FloatRange(0, LARGEST, min_open=True),
+        callback=_a_number,
+        metavar="FACTOR",
+        help="Factor for all deadlines: 2 for machines that are half as fast.  [default: the file's, or 1]",
+    )(function)
+
+
+def _a_number(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    if value is not None and math.isnan(value):  # no range leaves it out
+        raise click.BadParameter("nan is no number")
+    return value
+
+
 def with_plugins(function: Command) -> Command:
     """Give a command `--without`."""
     return click.option(
@@ -83,11 +107,14 @@ def with_plugins(function: Command) -> Command:
 
 
 @contextmanager
-def this_machine(screen: Screen, command: str, without: Sequence[str] = ()) -> Iterator[Here]:
+def this_machine(
+    screen: Screen, command: str, without: Sequence[str] = (), *, deadlines: float | None = None
+) -> Iterator[Here]:
     """Lock this machine for one command and give what the command works with. Raises McloudError."""
     if os.geteuid() != 0:
         raise McloudError("mcloud changes this machine and must be run as root", hint="try it with sudo")
-    here = Here(plugins=Plugins.load(without=without), host=LocalHost(screen.known), known=screen.known)
+    host = LocalHost(screen.known, stretch=deadlines or 1.0)
+    here = Here(plugins=Plugins.load(without=without), host=host, known=screen.known)
     with here.state.lock(command), logged(here.state.folder, screen.known):
         yield here
 

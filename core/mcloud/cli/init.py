@@ -13,6 +13,7 @@ from mcloud.cli.common import (
     refuse_second_cloud,
     shown,
     this_machine,
+    unhurried,
     with_plugins,
 )
 from mcloud.cli.leading import lead, unfinished
@@ -130,6 +131,7 @@ class Kept:
 @click.option("--install", is_flag=True, help="Install missing packages first; `undo` does not remove them.")
 @with_plugins
 @agreeable
+@unhurried
 @shown
 def init(
     screen: Screen,
@@ -146,6 +148,7 @@ def init(
     patience: float,
     install: bool,
     yes: bool,
+    deadlines: float | None,
     without: tuple[str, ...],
 ) -> None:
     """Found a cloud here and let other machines join.
@@ -166,7 +169,7 @@ def init(
         answers=answers,
         install=install,
     )
-    with this_machine(screen, "init", without) as here:
+    with this_machine(screen, "init", without, deadlines=deadlines) as here:
         here.plugins.require((*services, *discovery))
         order = Order(
             command="init",
@@ -178,6 +181,7 @@ def init(
             port=port,
             patience=patience,
             others="stop" if all_or_nothing else "go-on",
+            deadlines=here.host.stretch,
             typed={"name": name, "services": typed.services, "expect": expect, "all": all_},
         )
         journal = unfinished(here, order)
@@ -223,9 +227,7 @@ def _go_on(screen: Screen, here: Here, order: Order, journal: Journal) -> None:
     """Go on with the unfinished run: all that was asked is in its journal, but secrets."""
     inputs = Inputs.model_validate(journal.inputs)
     secrets = secrets_again(inputs, here.plugins, screen)
-    for fields in secrets.values():
-        for secret in fields.values():
-            here.known.add(secret)
+    here.keep_secret(secrets)
     lead(
         screen,
         here,

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from mcloud.attending import completed, resumed
 from mcloud.cli.attend import Way, attend
 from mcloud.cli.beginning import own_address_asked
-from mcloud.cli.common import need_packages, refuse_second_cloud, shown, this_machine, with_plugins
+from mcloud.cli.common import need_packages, refuse_second_cloud, shown, this_machine, unhurried, with_plugins
 from mcloud.cli.screen import Screen
 from mcloud.errors import SettingsError, TrustError
 from mcloud.here import Here
@@ -59,6 +59,7 @@ ADDRESS_VARIABLE = "MCLOUD_INITIATOR_ADDRESS"
 )
 @click.option("--install", is_flag=True, help="Install missing packages of all services first.")
 @with_plugins
+@unhurried
 @shown
 def join(
     screen: Screen,
@@ -69,6 +70,7 @@ def join(
     initiator: str,
     patience: float,
     install: bool,
+    deadlines: float | None,
     without: tuple[str, ...],
 ) -> None:
     """Join the cloud that is founded on another machine.
@@ -79,7 +81,7 @@ def join(
     it stopped, without a code.
     """
     discovery = discovery or (("static",) if initiator_address else ("mdns",))
-    with this_machine(screen, "join", without) as here:
+    with this_machine(screen, "join", without, deadlines=deadlines) as here:
         here.plugins.require(discovery)
         if install:
             need_packages(here, here.plugins.services, screen, may_install=True)

@@ -1,5 +1,6 @@
 """`mcloud preseed FILE` and `mcloud plan FILE`: the same file on every machine, each finds its own part."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -7,7 +8,7 @@ import click
 from pydantic import SecretStr
 
 from mcloud.cli.attend import Way, attend
-from mcloud.cli.common import need_packages, shown, this_machine, with_plugins
+from mcloud.cli.common import need_packages, shown, this_machine, unhurried, with_plugins
 from mcloud.cli.leading import lead
 from mcloud.cli.screen import Screen
 from mcloud.cli.undo import take_back_failed
@@ -24,8 +25,11 @@ Purpose = Literal["run", "plan"]
 @click.argument("file")
 @click.option("--install", is_flag=True, help="Install missing packages first; `undo` does not remove them.")
 @with_plugins
+@unhurried
 @shown
-def preseed(screen: Screen, file: str, install: bool, without: tuple[str, ...]) -> None:
+def preseed(
+    screen: Screen, file: str, install: bool, without: tuple[str, ...], deadlines: float | None
+) -> None:
     """Form or join the cloud that a file describes.
 
     Typed on every machine, with the same FILE (- for standard input); each machine finds its own part
@@ -34,29 +38,40 @@ def preseed(screen: Screen, file: str, install: bool, without: tuple[str, ...]) 
     failure: it goes on where it stopped.
     """
     screen.yes = True
-    _follow(screen, file, install, without, "run")
+    _follow(screen, file, "run", install=install, without=without, deadlines=deadlines)
 
 
 @click.command()
 @click.argument("file")
 @with_plugins
+@unhurried
 @shown
-def plan(screen: Screen, file: str, without: tuple[str, ...]) -> None:
+def plan(screen: Screen, file: str, without: tuple[str, ...], deadlines: float | None) -> None:
     """Show what `mcloud preseed FILE` would do.
 
     Typed on every machine, with the same FILE; changes nothing. The initiator shows the plans of all
     machines, with what would be destroyed.
     """
-    _follow(screen, file, False, without, "plan")  # noqa: FBT003 - install nothing for a plan
+    _follow(screen, file, "plan", install=False, without=without, deadlines=deadlines)
 
 
-def _follow(screen: Screen, file: str, install: bool, without: tuple[str, ...], purpose: Purpose) -> None:
-    with this_machine(screen, "preseed" if purpose == "run" else "plan", without) as here:
+def _follow(
+    screen: Screen,
+    file: str,
+    purpose: Purpose,
+    *,
+    install: bool,
+    without: tuple[str, ...],
+    deadlines: float | None,
+) -> None:
+    command = "preseed" if purpose == "run" else "plan"
+    with this_machine(screen, command, without, deadlines=deadlines) as here:
         path = None if file == "-" else Path(file)
         broken = {one.name: one.reason for one in here.plugins.broken.values()}
         broken |= dict.fromkeys(without, "left out by --without")
         read = read_file(path, here.plugins.manifests, services=here.plugins.services, broken=broken)
         here.plugins.require((*read.services, *read.meet.discovery, read.meet.trust))
+        here.host.stretch = deadlines or read.cloud.deadlines
         own = read.machine(here.host.name)
         if own is None:
             raise SettingsError(
@@ -76,9 +91,8 @@ def _follow(screen: Screen, file: str, install: bool, without: tuple[str, ...], 
 
 def _lead(screen: Screen, here: Here, read: Preseed, address: str, purpose: Purpose) -> None:
     order = order_of(read, command="preseed", purpose=purpose)
-    for fields in order.secrets.values():
-        for secret in fields.values():
-            here.known.add(secret)
+    order = replace(order, deadlines=here.host.stretch)
+    here.keep_secret(order.secrets)
     others = [machine.name for machine in read.machines if machine.name != here.host.name]
     lead(screen, here, order, address=address, select=expected(others))
 

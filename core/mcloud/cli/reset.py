@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import click
 from pydantic import ValidationError
 
-from mcloud.cli.common import agreeable, shown, this_machine
+from mcloud.cli.common import agreeable, shown, this_machine, unhurried
 from mcloud.cli.screen import Screen
 from mcloud.cli.stopping import Stopped, stoppable
 from mcloud.errors import McloudError
@@ -27,8 +27,9 @@ NAMELESS = "this-machine"
 @click.option("--wipe-disks", is_flag=True, help="Wipe the services' disks as well, and prove them clean.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would go; change nothing.")
 @agreeable
+@unhurried
 @shown
-def reset(screen: Screen, wipe_disks: bool, plan_only: bool, yes: bool) -> None:
+def reset(screen: Screen, wipe_disks: bool, plan_only: bool, yes: bool, deadlines: float | None) -> None:
     """Make this machine ready to join, from any state.
 
     Ends the services here and removes their data, keys, bridges and settings, and what mcloud itself
@@ -39,7 +40,7 @@ def reset(screen: Screen, wipe_disks: bool, plan_only: bool, yes: bool) -> None:
     if os.geteuid() == 0:
         for path in usable(State(), may_change=not plan_only):
             screen.notice(f"it was damaged and is put aside: {path}")
-    with this_machine(screen, "reset") as here:
+    with this_machine(screen, "reset", deadlines=deadlines) as here:
         remains = read_remains(here.state)
         work = _reset(here, remains, wipe_disks=wipe_disks)
         found, unable = work.look(), without_reset(here.plugins, remains)

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from mcloud.cli.common import agreeable, shown, this_machine
+from mcloud.cli.common import agreeable, shown, this_machine, unhurried
 from mcloud.cli.failing import spoken
 from mcloud.cli.screen import Screen
 from mcloud.context import Surroundings
@@ -20,15 +20,16 @@ from mcloud.watch import Happening
 
 @click.command()
 @agreeable
+@unhurried
 @shown
-def undo(screen: Screen, yes: bool) -> None:
+def undo(screen: Screen, yes: bool, deadlines: float | None) -> None:
     """Take back what the latest run did on this machine.
 
     What was there before it is left alone. Says first what is lost for good with it, and asks. Works
     with all other machines dead. To take a whole cloud back, type it on each machine.
     """
     screen.yes = yes
-    with this_machine(screen, "undo") as here:
+    with this_machine(screen, "undo", deadlines=deadlines) as here:
         journal = _latest(here)
         if not _confirmed(screen, _plan(here, journal), journal):
             raise McloudError("not confirmed; nothing was changed")

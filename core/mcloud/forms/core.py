@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from mcloud.deadlines import Deadlines
 from mcloud.model import HostName, Settings
 
 FORMAT = 1
@@ -151,6 +152,11 @@ class Cloud(Settings):
     )
     others: Literal["go-on", "stop"] = Field(
         default="go-on", description="When one machine fails, what the others do"
+    )
+    deadlines: Deadlines = Field(
+        default=1.0,
+        description="Factor for all deadlines, of steps, commands and silence between machines: "
+        "2 for machines that are half as fast",
     )
 
 

@@ -18,6 +18,7 @@ from mcloud.plugins import Plugins
 from mcloud.session.binding import binding_of
 from mcloud.session.certificates import Credentials, fingerprint, vetted
 from mcloud.session.guesses import Tries
+from mcloud.session.limits import DEFAULT_LIMITS, Limits
 from mcloud.session.protocol import (
     GOODBYE,
     VERSION,
@@ -65,6 +66,13 @@ class Joiner:
     methods: tuple[str, ...]
     connection: Connection | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    deadlines: float = 1.0
+    """The factor of this machine's deadlines: its own, or its initiator's if that is larger."""
+
+    @property
+    def limits(self) -> Limits:
+        """How patient it is with an initiator."""
+        return DEFAULT_LIMITS.stretched(self.deadlines)
 
     # ---- before trust ---------------------------------------------------------------------------------
 
@@ -141,6 +149,7 @@ class Joiner:
             expect=peer.fingerprint,
             patience=patience,
             report=report,
+            limits=self.limits,
         )
 
     def converse(self, connection: Connection, work: Work) -> Farewell:
@@ -187,7 +196,9 @@ class Joiner:
         return said
 
     def look_out(self, connection: Connection, work: Work, proposal: Proposal) -> None:
-        """Make our own plan and show it."""
+        """Make our own plan and show it; be as patient from now on as the initiator is."""
+        self.deadlines = max(self.deadlines, proposal.deadlines)
+        connection.abide(self.limits)
         lines, digest = work.propose(proposal)
         connection.send(encode(Outlook(lines=lines, digest=digest)))
         # Steps of a run that goes on report from now on, not before: the initiator knows our plan first.

@@ -4,7 +4,7 @@ import ipaddress
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +25,20 @@ class Limits:
     member_message: int = 8 * 2**20
     member_unread: int = 64 * 2**20
     """Waiting to be read by us; more is not a conversation."""
+    stretch: float = 1.0
+    """How much longer than asked for a message is waited for."""
+
+    def stretched(self, factor: float) -> "Limits":
+        """Return limits with a slow machine's patience; numbers and sizes stay as they are."""
+        return replace(
+            self,
+            # Never rarer: they keep the way open through firewalls. But silence is told by several.
+            ping_every=self.ping_every * min(factor, 1.0),
+            silence=self.silence * factor,
+            tls=self.tls * factor,
+            exchange=self.exchange * factor,
+            stretch=self.stretch * factor,
+        )
 
 
 DEFAULT_LIMITS = Limits()

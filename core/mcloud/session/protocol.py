@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, TypeAdapter, ValidationError
 
+from mcloud.deadlines import Deadlines
 from mcloud.errors import ProtocolError
 from mcloud.inputs import Inputs
 from mcloud.model import HostName, Node, Printable
@@ -59,6 +60,9 @@ class Proposal(Message):
     inputs: Inputs
     given: Mapping[str, Any] = Field(default_factory=dict, description="the operator's file, without secrets")
     secrets: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    deadlines: Deadlines = Field(
+        default=1.0, description="the factor by which the initiator stretches its own"
+    )
 
 
 class Refusal(Message):

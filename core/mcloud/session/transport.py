@@ -58,12 +58,21 @@ class Connection:
         self._wire.mailbox.hand_over(len(message), lambda: self._thread.post(self._wire.send, message))
 
     def receive(self, timeout: float | None = None) -> bytes:
-        """Return the next message. `ConnectionLost`, `ProtocolError`; `Silence` after `timeout` seconds."""
+        """Return the next message. `ConnectionLost`, `ProtocolError`; `Silence` after `timeout` seconds.
+
+        They are stretched as this connection's limits are.
+        """
+        if timeout is not None:
+            timeout *= self._wire.limits.stretch
         try:
             return self._wire.mailbox.take(timeout)
         except TimeoutError:
             said = f"said nothing for {timeout:g} s"
             raise Silence(f"{self.peer_address} {said}", reason=said) from None
+
+    def abide(self, limits: Limits) -> None:
+        """Be as patient as these limits from now on; the terms stay."""
+        self._wire.limits = limits
 
     def close(self, reason: str = "") -> None:
         """Close, telling the other side why; what was sent before still arrives. Never raises."""

@@ -65,7 +65,8 @@ class Wire(asyncio.Protocol):
         self.closed = threading.Event()
         """Nothing of the connection is left."""
         self._server = server
-        self._limits = limits
+        self.limits = limits
+        """May be replaced while it is open."""
         self._events = events
         self._protocol: ClientProtocol | ServerProtocol | None = None
         self._loop = asyncio.get_running_loop()
@@ -114,7 +115,7 @@ class Wire(asyncio.Protocol):
         if self.terms is None:
             self.transport.abort()
             return
-        self._later("ping", self._limits.ping_every, self._ping)
+        self._later("ping", self.limits.ping_every, self._ping)
         if self.terms.deadline is not None:
             too_slow = f"not done within {self.terms.deadline:g} s"
             self._later("deadline", self.terms.deadline, self.abort, too_slow)
@@ -200,14 +201,14 @@ class Wire(asyncio.Protocol):
 
     def _ping(self) -> None:
         # Counted in rounds, not by the clock: when this machine stood still, the others did not.
-        self._silent += self._limits.ping_every
-        if self._silent >= self._limits.silence:
+        self._silent += self.limits.ping_every
+        if self._silent >= self.limits.silence:
             self.abort(f"no sign of life for {self._silent:g} s")
             return
         if self._protocol is not None and self._protocol.state is OPEN:
             self._protocol.send_ping(b"")
             self._flush()
-        self._later("ping", self._limits.ping_every, self._ping)
+        self._later("ping", self.limits.ping_every, self._ping)
 
     def _flush(self) -> None:
         if self._protocol is None:

@@ -66,6 +66,8 @@ class FakeHost:
     sockets: Mapping[str, SocketAnswer] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
     calls: list[Call] = field(default_factory=list)
+    stretch: float = 1.0
+    """See `Host`."""
     off: bool = False
     """Set it to cut the power: whatever is asked of the machine ends the thread that asks."""
     before: Callable[[str], None] = lambda _what: None

@@ -57,6 +57,7 @@ class Life:
 
     def _lead(self) -> Mapping[str, Any]:
         here, state = self.here, self.here.state
+        here.host.stretch = self.order.deadlines
         credentials = here.credentials()
         entry = state.unfinished(lambda path: over(Journal.open(path, here.known)))
         if entry is None and state.read_cloud() is not None:

@@ -39,10 +39,15 @@ def ask(host: Host, *commands: Command, seconds: float = SECONDS) -> Sequence[An
     return answers
 
 
+def connecting(host: Host, seconds: float) -> Sequence[str]:
+    """Return the arguments by which a command of Ceph's gives up by itself, before it is killed."""
+    return ("--connect-timeout", str(max(1, int(seconds * host.stretch))))
+
+
 def _batch(host: Host, commands: Sequence[Command], *, seconds: float) -> str:
     """Run commands as ceph(8) reads them from standard input; keys among them stay out of the arguments."""
     done = host.run(
-        ["ceph", "--connect-timeout", str(max(1, int(seconds * 0.8))), "--format", "json"],
+        ["ceph", *connecting(host, seconds * 0.8), "--format", "json"],
         stdin="".join(shlex.join(command) + "\n" for command in commands),
         seconds=seconds,
     )
@@ -66,7 +71,7 @@ def answers(host: Host) -> bool:
 def lets_in(host: Host, entity: str, keyring: str) -> bool:
     """Say whether the monitors know an entity by the key in a file."""
     who = ["--name", entity, "--keyring", keyring]
-    return host.run(["ceph", *who, "--connect-timeout", "10", "fsid"], check=False, seconds=15).ok
+    return host.run(["ceph", *who, *connecting(host, 10), "fsid"], check=False, seconds=15).ok
 
 
 def daemon(host: Host, name: str, prefix: str, **arguments: object) -> Any:
@@ -75,7 +80,8 @@ def daemon(host: Host, name: str, prefix: str, **arguments: object) -> Any:
     `ceph daemon` does the same, but loads for 0.2 s each time, and we wait for daemons with this.
     """
     words = json.dumps({"prefix": prefix, "format": "json", **arguments})
-    argv = ["/usr/bin/python3", "-I", "-S", "-c", _ASK_SOCKET, f"/run/ceph/ceph-{name}.asok", words]
+    given = (str(5 * host.stretch), f"/run/ceph/ceph-{name}.asok", words)
+    argv = ["/usr/bin/python3", "-I", "-S", "-c", _ASK_SOCKET, *given]
     try:
         return json.loads(host.run(argv, check=False, seconds=10).stdout or "null")
     except (CommandError, json.JSONDecodeError):
@@ -85,9 +91,9 @@ def daemon(host: Host, name: str, prefix: str, **arguments: object) -> Any:
 _ASK_SOCKET = """
 import socket, struct, sys
 with socket.socket(socket.AF_UNIX) as to:
-    to.settimeout(5)
-    to.connect(sys.argv[1])
-    to.sendall(sys.argv[2].encode() + b"\\0")
+    to.settimeout(float(sys.argv[1]))
+    to.connect(sys.argv[2])
+    to.sendall(sys.argv[3].encode() + b"\\0")
     answer = to.makefile("rb")
     size, = struct.unpack(">I", answer.read(4))
     sys.stdout.buffer.write(answer.read(size))

@@ -166,7 +166,7 @@ def _make_next(host: Host, node: Node, *, key: SecretStr | None) -> None:
     """Make the store of a further monitor, which copies the rest from the others."""
     if key is None:
         raise ServiceError(f"the token for {node.name} holds no key for a monitor")
-    host.run(["ceph", "--connect-timeout", "20", "mon", "getmap", "--out-file", _MAP], seconds=30)
+    host.run(["ceph", *client.connecting(host, 20), "mon", "getmap", "--out-file", _MAP], seconds=30)
     _make_store(host, node, keys=keyring("mon.", key.get_secret_value(), {"mon": "allow *"}))
 
 

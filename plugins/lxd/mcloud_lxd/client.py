@@ -64,12 +64,12 @@ def call(host: Host, method: str, path: str, body: object = None, *, seconds: fl
     """Ask LXD, wait until a background operation has ended, and return the `metadata`. Raises LxdError."""
     answer = ask(host, method, path, body, seconds=seconds)
     if answer.get("type") == "async":
-        wait = f"{answer['operation']}/wait?timeout={int(seconds)}"
+        patience = max(1, int(seconds * host.stretch))
+        wait = f"{answer['operation']}/wait?timeout={patience}"
         ended = ask(host, "GET", wait, seconds=seconds + 5)["metadata"]
         if ended["status_code"] != requests.codes.ok:
             said = (
-                ended.get("err")
-                or f"it was still {ended.get('status', 'busy').lower()} after {seconds:.0f} s"
+                ended.get("err") or f"it was still {ended.get('status', 'busy').lower()} after {patience} s"
             )
             raise LxdError(f"LXD on {host.name}: {method} {path}: {said}", status=ended["status_code"])
         return ended

@@ -62,7 +62,7 @@ def _wipe(host: Host, path: str) -> None:
 
     What a killed container had mounted goes with its mount namespace, some time after its processes.
     """
-    deadline = time.monotonic() + LETTING_GO
+    deadline = time.monotonic() + LETTING_GO * host.stretch
     while not host.run(["wipefs", "--all", path], check=False).ok:
         if time.monotonic() > deadline:
             host.run(["wipefs", "--all", path])

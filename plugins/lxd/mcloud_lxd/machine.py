@@ -143,10 +143,14 @@ def _remove_bridges(host: Host, names: list[str]) -> None:
         host.run(["nft", "delete", "table", "inet", "lxd"], check=False, seconds=10)
     with suppress(ServiceError):
         for name in switches(host):
-            host.run(["ovs-vsctl", "--timeout=5", "--if-exists", "del-br", name], check=False, seconds=10)
+            host.run([*_vsctl(host), "--if-exists", "del-br", name], check=False, seconds=10)
 
 
 def switches(host: Host) -> list[str]:
     """Return the bridges in Open vSwitch that LXD made for its uplinks; ServiceError without it."""
-    listed = host.run(["ovs-vsctl", "--timeout=5", "list-br"], check=False, seconds=10).stdout
+    listed = host.run([*_vsctl(host), "list-br"], check=False, seconds=10).stdout
     return [name for name in listed.split() if name.startswith("lxdovn")]
+
+
+def _vsctl(host: Host) -> tuple[str, str]:
+    return "ovs-vsctl", f"--timeout={max(1, 5 * host.stretch):.0f}"
