@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: cloud cloud-down test check unit lab-test packages benchmark faults
+.PHONY: cloud cloud-down test check unit lab-test packages benchmark faults sample
 
 cloud: .venv/installed packages
 	$(BIN)/mcloud lab down
@@ -13,7 +13,7 @@ cloud: .venv/installed packages
 cloud-down: .venv/installed
 	$(BIN)/mcloud lab down
 
-test: check unit lab-test
+test: check unit lab-test sample
 
 check: .venv/installed
 	$(BIN)/ruff check .
@@ -22,14 +22,19 @@ check: .venv/installed
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	$(BIN)/lint-imports
 
+# Most of their time tests wait for something: several at once keep the machine busy.
 unit: .venv/installed
-	$(BIN)/python -m pytest -q --ignore tests/lab
+	$(BIN)/python -m pytest -q -n 3 --dist loadgroup --ignore tests/lab
 
 lab-test: .venv/installed packages
-	$(BIN)/python -m pytest -q -x tests/lab
+	$(BIN)/python -m pytest -q -x -n 2 --dist loadfile tests/lab
+
+# Other cells of the matrix with each commit.
+sample: .venv/installed packages
+	$(BIN)/python tools/faults.py --labs 2 --sample 4 --seed "$$(git rev-parse HEAD)"
 
 faults: .venv/installed packages
-	$(BIN)/python tools/faults.py --labs 2
+	$(BIN)/python tools/faults.py --labs 2 --record build/faults.jsonl
 
 benchmark: .venv/installed packages
 	$(BIN)/python benchmarks/forming.py

@@ -32,12 +32,12 @@ def over(journal: Journal) -> bool:
 
 
 def going_on(journal: Journal) -> Inputs:
-    """Return what a run goes on with: of one that is finished, with all back that fell out of it.
+    """Return what a run goes on with: of one that is finished, with all back that fell out of it."""
+    return whole(journal) if journal.finished else present(journal)
 
-    Who is in the cloud by then is a member of it.
-    """
-    if not journal.finished:
-        return present(journal)
+
+def whole(journal: Journal) -> Inputs:
+    """Return the inputs with all back that fell out; who is in the cloud by now is a member of it."""
     return confirmed(journal).with_members({node["name"] for node in journal.inputs["nodes"]})
 
 

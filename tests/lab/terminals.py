@@ -9,6 +9,9 @@ from typing import Any
 import pexpect
 import pyte
 
+SIZE = ("LINES", "COLUMNS")
+"""Variables that would tell another size than that of the terminal itself."""
+
 
 class Terminal:
     """Runs a program at a terminal."""
@@ -37,7 +40,9 @@ class Terminal:
             dimensions=(rows, columns),
             timeout=seconds,
             echo=echo,
-            env={**env, "TERM": term},
+            # How large it is, the terminal itself tells.
+            env={name: value for name, value in env.items() if name not in {"LINES", "COLUMNS"}}
+            | {"TERM": term},
         )
         self._child.logfile_read = self
 

@@ -1,6 +1,7 @@
 """Machines fall out of a run in memory, and come back: what the commands write to its journals."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Event
 
 from mcloud.context import Context
@@ -19,8 +20,12 @@ def with_all_back(walk):
 
 def _with(walk, inputs):
     for node in inputs.nodes:
-        change(walk.journal(node.name), inputs)
+        change(walk.journal(node.name), inputs, partial(_planned, walk, node.name))
     return replace(walk, inputs=inputs, executions={})
+
+
+def _planned(walk, name, inputs):
+    return replace(walk, inputs=inputs, executions={}).plan(name)
 
 
 @dataclass

@@ -27,6 +27,9 @@ NORTHD = "ovn-northd.service"
 UNITS = (CENTRAL, NORTHD, NB.unit, SB.unit)
 """All of them: stopping the first returns while the servers still run."""
 
+KNOWN = 10.0
+"""Seconds in which a server that is in its raft finds its leader; two elections take less."""
+
 LEAVING = 5.0
 """Seconds in which a server that can leave its raft has left; one that cannot is just stopped."""
 
@@ -125,19 +128,38 @@ def _serve(node: Node, options: str, back: bool, ctx: StepContext) -> None:  # n
     host = ctx.host
     keep_file(ctx, CENTRAL_DEFAULTS)
     keep(ctx, "active", active(host, UNITS))
-    if back or not all(is_clustered(host, database) for database in DATABASES):
+    there = [database for database in DATABASES if is_clustered(host, database)]
+    if back and there and not _let_in(ctx):
+        there = []
+    if len(there) < len(DATABASES):
         systemctl(host, "stop", *UNITS)
         for database in DATABASES:
-            if back or not is_clustered(host, database):
+            if database not in there:
                 remove_file(ctx.host, database)
         for path, text in drop_ins(node).items():
             host.write(path, text)
         host.write(CENTRAL_DEFAULTS, options)
+    _start_servers(host)
+    ctx.wait(lambda: _serving(ctx), what="both databases to be in their rafts", patience=PATIENCE)
+
+
+def _start_servers(host: Host) -> None:
     systemctl(host, "daemon-reload")
     ensure_enabled(host, CENTRAL)
     systemctl(host, "reset-failed", *UNITS, check=False)
     systemctl(host, "start", NB.unit, SB.unit)
-    ctx.wait(lambda: _serving(ctx), what="both databases to be in their rafts", patience=PATIENCE)
+
+
+def _let_in(ctx: StepContext) -> bool:
+    """Whether the others still know this machine's servers, which may just have lost their power.
+
+    One that is in must not be made anew: the others would wait for the old one for ever.
+    """
+    _start_servers(ctx.host)
+    with suppress(ServiceError):
+        ctx.wait(lambda: _serving(ctx), what="the others to know these servers", patience=KNOWN)
+        return True
+    return False
 
 
 def _serving(ctx: StepContext) -> Sequence[Offer] | None:
