@@ -22,9 +22,10 @@ check: .venv/installed
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	$(BIN)/lint-imports
 
-# Most of their time tests wait for something: several at once keep the machine busy.
+# Most of their time tests wait for something: several files at once keep the machine busy. The tests of one
+# file stay together: those of multicast, for one, would hear each other.
 unit: .venv/installed
-	$(BIN)/python -m pytest -q -n 3 --dist loadgroup --ignore tests/lab
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --ignore tests/lab
 
 lab-test: .venv/installed packages
 	$(BIN)/python -m pytest -q -x -n 2 --dist loadfile tests/lab

@@ -27,7 +27,7 @@ def test_undone_from_every_state():
 
     def attempt(case):
         fault, order = case
-        with Broken(3, [fault], patience=2.0) as broken:
+        with Broken(3, [fault], patience=5.0) as broken:
             broken.once()
             assert broken.killed == [fault.machine]
             broken.undo(order)
@@ -47,7 +47,7 @@ def test_an_undo_that_is_killed_is_typed_again():
     def attempt(case):
         name, number, how, half = case
         faults = [Fault(machine="n2", at="line", number=11)] if half else []
-        with Broken(2, faults, patience=1.5) as broken:
+        with Broken(2, faults, patience=5.0) as broken:
             broken.once()
             broken.killed.clear()
             broken.faults.append(Fault(machine=name, at="line", number=number, how=how))

@@ -20,8 +20,6 @@ from mcloud_discovery_mdns.links import links
 from mcloud_discovery_mdns.listening import MOST, Ear, Heard
 from mcloud_discovery_mdns.records import UnusableError, read, written
 
-pytestmark = pytest.mark.xdist_group("multicast")  # they all hear each other
-
 OWN = "127.0.0.1"
 PATIENCE = 10.0
 """Seconds; no test that goes well uses them up."""
