@@ -62,12 +62,13 @@ def _start(ids: dict[str, str | None], ctx: StepContext) -> None:
     systemctl(host, "start", SWITCH)
     before = external_ids(host)
     keep(ctx, "ids", {key: before.get(key) for key in (*ids, MAPPINGS)})
-    systemctl(host, "stop", CONTROLLER)
     tls = "--ovn-controller-ssl"
+    # Ahead of the stop: by this file a reset knows that it was us who stopped it.
     host.write(
         HOST_DEFAULTS,
         defaults([f"{tls}-key={KEY}", f"{tls}-cert={CERTIFICATE}", f"{tls}-ca-cert={AUTHORITY}"]),
     )
+    systemctl(host, "stop", CONTROLLER)
     set_external_ids(host, ids)
     systemctl(host, "reset-failed", CONTROLLER, check=False)
     systemctl(host, "start", HOST, CONTROLLER)
