@@ -11,7 +11,7 @@ from mcloud.model import Node
 from mcloud.session.certificates import fingerprint, make_credentials
 from mcloud.session.due import PHASES, due
 from mcloud.session.lobby import Lobby
-from mcloud.session.protocol import Farewell, Go, Introduction, Outlook, Proposal, Refusal, decode
+from mcloud.session.protocol import Farewell, Go, Introduction, Joined, Outlook, Proposal, Refusal, decode
 from mcloud.session.transport import ConnectionLost
 
 
@@ -104,6 +104,23 @@ def test_a_broken_line_is_noticed_by_who_listens_on_it(lobby, certificates):
     wire.broken = True
     guest.say(Farewell(mood="done"), once="farewell")
     assert guest.standing == "here"
+
+
+def test_who_was_told_to_enter_goes_on_when_it_is_in(lobby, certificates, proposal):
+    """One that was in and was started anew has to look first, and the others may be further meanwhile."""
+    guest = lobby.pin("n2", certificates[0])
+    lobby.choose(["n2"])
+    guest.done.add("enter")
+    guest.come(Wire(), _introduction())
+    guest.outlook = Outlook(lines=(), digest="0" * 64)
+    for once, message in due(guest, _session("enter", proposal)):
+        guest.say(message, once=once)
+    assert "go adapt" not in dict(due(guest, _session("adapt", proposal)))
+    guest.note(Joined(stage="enter"))
+    assert "go adapt" in dict(due(guest, _session("adapt", proposal)))
+    guest.come(Wire(), _introduction())
+    guest.outlook = Outlook(lines=(), digest="0" * 64)
+    assert "go adapt" in dict(due(guest, _session("adapt", proposal)))
 
 
 def test_who_is_here_goes_before_a_namesake_who_left(lobby, certificates):

@@ -234,7 +234,7 @@ def _who_types_again(lab: Lab, running: Running) -> list[str]:
     """
     ended = {name: process.returncode for name, process in running.items() if process.poll() is not None}
     if ended.get("n1") == FALLEN and "IS NOT IN CLOUD" in _last_words(lab, "n1"):
-        return list(running) if len(ended) == len(running) else []
+        return list(ended)
     badly = [name for name, status in ended.items() if status]
     return [name for name in badly if "n1" in ended or OUT not in _last_words(lab, name)]
 

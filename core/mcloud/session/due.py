@@ -83,7 +83,7 @@ def _in_the_run(guest: Guest, session: Session, digest: str) -> Sequence[tuple[s
             for plugin in sorted(guest.asked)
             if plugin in guest.tokens
         ]
-    if phase == "adapt" and news is not None:
+    if phase == "adapt" and news is not None and not guest.entering:
         said.append(("go adapt", news))
     return said
 

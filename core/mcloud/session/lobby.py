@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from mcloud.errors import ProtocolError
 from mcloud.plan import Stage
 from mcloud.session.certificates import fingerprint
-from mcloud.session.protocol import Introduction, Joined, Message, Outlook, Refusal, encode
+from mcloud.session.protocol import Go, Introduction, Joined, Message, Outlook, Refusal, encode
 from mcloud.session.transport import Connection, ConnectionLost
 
 Standing = Literal["here", "away", "trusted", "parted", "failed", "refused"]
@@ -39,6 +39,9 @@ class Guest:
     tokens: dict[str, str] = field(default_factory=dict, repr=False)
     said: set[str] = field(default_factory=set)
     """What was sent in this connection."""
+    entering: bool = False
+    """It was told to enter in this connection, and has not said yet that it is in: also one that was in, and
+    was started anew, has to look first."""
     lock: RLock = field(default_factory=RLock)
 
     def come(
@@ -56,6 +59,7 @@ class Guest:
             self.outlook, self.address = None, connection.peer_address
             self.asked.clear()
             self.said.clear()
+            self.entering = False
             if refusal is not None:
                 self.refuse(refusal)
             return old
@@ -70,6 +74,7 @@ class Guest:
     def note(self, message: Joined) -> None:
         """Take note that it is through a stage, and of what its joins offered."""
         self.done.add(message.stage)
+        self.entering = self.entering and message.stage != "enter"
         self.facts = message.facts or self.facts
 
     def enter_again(self) -> None:
@@ -98,6 +103,7 @@ class Guest:
             if once in self.said or self.connection is None:
                 return
             self.said.add(once)
+            self.entering = self.entering or (isinstance(message, Go) and message.stage == "enter")
             try:
                 self.connection.send(encode(message))
             except ConnectionLost:
