@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mcloud.deadlines import advice
 from mcloud.errors import CommandError
+from mcloud.escapes import without_escapes
 from mcloud.host import Result
 from mcloud.secrets import Secrets
 
@@ -84,5 +85,5 @@ def _last_words(text: str, secrets: Secrets) -> str:
     # Masked before it is cut: half a secret would not be found.
     lines = [line.strip() for line in secrets.mask(text[-64 * 1024 :]).splitlines() if line.strip()]
     joined = " | ".join(lines[-_LINES:])
-    clean = "".join(char if char.isprintable() else " " for char in joined)
+    clean = "".join(char if char.isprintable() else " " for char in without_escapes(joined))
     return clean if len(clean) <= _WIDTH else f"…{clean[-_WIDTH:]}"

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from mcloud.escapes import without_escapes
 from mcloud.offers import Offer
 
 API = 1
@@ -37,7 +38,7 @@ Printable = Annotated[str, Field(max_length=255), AfterValidator(_printable)]
 
 def printable(text: str) -> str:
     """Return a text fit for `Printable` and for one line of the screen: no control characters, bounded."""
-    return "".join(c if c.isprintable() else " " for c in text)[:255]
+    return "".join(c if c.isprintable() else " " for c in without_escapes(text))[:255]
 
 
 HostName = Annotated[

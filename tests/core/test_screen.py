@@ -98,7 +98,7 @@ def test_secrets_are_masked_wherever_they_turn_up_but_the_code_is_shown(capsys, 
 
 def test_what_others_say_is_text_and_no_markup(capsys):
     Screen(Secrets()).notice("[bold red]n2[/] \x1b[2J:smile: is here")
-    assert capsys.readouterr().out == "[bold red]n2[/]  [2J:smile: is here\n"
+    assert capsys.readouterr().out == "[bold red]n2[/] :smile: is here\n"
 
 
 def test_without_a_terminal_only_yes_confirms():

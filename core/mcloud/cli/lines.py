@@ -4,6 +4,7 @@ import re
 import textwrap
 
 from mcloud.cli.failing import spoken
+from mcloud.escapes import without_escapes
 from mcloud.watch import Happening
 
 NARROWEST = 40
@@ -24,7 +25,8 @@ def step_line(happening: Happening) -> str:
 
 def clean(text: str) -> str:
     """Return a text without control characters; only line ends stay."""
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text.expandtabs())
+    plain = without_escapes(text).expandtabs()
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in plain)
 
 
 def wrapped(text: str, width: int, hang: int = 0) -> str:
