@@ -27,8 +27,11 @@ check: .venv/installed
 unit: .venv/installed
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile --ignore tests/lab
 
+# First alone what looks at this whole machine before and after; then two labs at a time.
+LAB_ALONE := tests/lab/test_lab_machines.py
 lab-test: .venv/installed packages
-	$(BIN)/python -m pytest -q -x -n 2 --dist loadfile tests/lab
+	$(BIN)/python -m pytest -q -x $(LAB_ALONE)
+	$(BIN)/python -m pytest -q -x -n 2 --dist loadfile --ignore $(LAB_ALONE) tests/lab
 
 # Other cells of the matrix with each commit.
 sample: .venv/installed packages
