@@ -68,7 +68,13 @@ def test_nothing_is_journalled(world, lane, step, to_do):
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("one\ntwo", "one two"), ("\x1b[0;31mred\x1b[0m \x1b]0;title\x07!", "red !"), ("\x1b", " "), ("x" * 300, "x" * 255), ("ä€😀", "ä€😀")],
+    [
+        ("one\ntwo", "one two"),
+        ("\x1b[0;31mred\x1b[0m \x1b]0;title\x07!", "red !"),
+        ("\x1b", " "),
+        ("x" * 300, "x" * 255),
+        ("ä€😀", "ä€😀"),
+    ],
 )
 def test_what_is_shown_fits_on_a_line(text, shown):
     assert printable(text) == shown

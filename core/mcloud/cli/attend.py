@@ -17,6 +17,7 @@ from mcloud.joining import Joining
 from mcloud.journal import Journal
 from mcloud.looking import Looking
 from mcloud.model import Search
+from mcloud.rosters import lacking
 from mcloud.session.joiner import Joiner, Peer
 from mcloud.session.protocol import Farewell
 from mcloud.session.transport import ConnectionLost
@@ -141,6 +142,10 @@ def _work(
 ) -> Joining:
     if journal is not None:
         screen.notice(f"going on with run {journal.header['run']}, led by {peer.name}")
+        if journal.finished and (out := lacking(journal)):
+            screen.notice(
+                f"this machine is in already; {', '.join(out)} can come in by the same command there"
+            )
     else:
         screen.notice(f"waiting for {peer.name}: when all machines are there, the plan is shown on it")
     return Joining(
