@@ -2,8 +2,8 @@
 
 import re
 
-_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
-"""Control sequences, commands to the terminal's program, and the shorter ones (ECMA-48, 5.3 to 5.6)."""
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+"""Control sequences, and commands to the terminal's program (ECMA-48, 5.4 and 5.6)."""
 
 
 def without_escapes(text: str) -> str:

@@ -427,7 +427,7 @@ def test_who_watches_sees_all_of_it(world, lane, step):
     assert seen == [
         ("there", "adopted", ""),
         ("a", "started", ""),
-        ("a", "report", "half [31m done"),
+        ("a", "report", "half done"),
         ("a", "done", ""),
     ]
     world.happenings.clear()

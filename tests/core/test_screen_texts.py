@@ -165,7 +165,7 @@ def test_a_step_is_a_line_with_machine_service_step_and_time():
 
 def test_control_characters_never_pass():
     assert clean("a\x1b[2Jb\rc\x07d\u202ee\nf\tg") == "ab c d e\nf       g"
-    assert clean("\x1b[\x1b[31m2J\x1b") == "2J ", "what is left of one sequence makes no other"
+    assert clean("\x1b[\x1b[31m2J\x1b") == " [2J ", "what is left of one sequence makes no other"
 
 
 def test_lines_are_wrapped_below_their_text_and_words_stay_whole():
