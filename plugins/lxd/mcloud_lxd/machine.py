@@ -12,6 +12,9 @@ FOLDER = "/var/lib/lxd"
 UNITS = ("lxd.socket", "lxd-containers.service")
 """What starts LXD: on the first call, and at boot if it is clustered or has instances to start."""
 
+STOPS = 3
+"""How often LXD is stopped, if it is started anew meanwhile."""
+
 _LEFT_RUNNING = (
     r"^dnsmasq .*/var/lib/lxd/networks/|^/usr/bin/lxd fork|^\S*qemu-system-\S+ .*-readconfig /var/log/lxd/"
 )
@@ -81,10 +84,14 @@ def _stop(host: Host) -> None:
     The socket goes last: it takes lxd-containers.service along, which asks a running LXD to stop
     all instances, and waits ten minutes for that.
     """
-    host.run(["systemctl", "stop", "--no-block", "lxd.service"])
-    host.run(["systemctl", "kill", "--kill-who=main", "--signal=KILL", "lxd.service"], check=False)
-    host.run(["systemctl", "stop", "lxd.service"], seconds=90)
+    for _ in range(STOPS):
+        # Who calls its socket at this moment starts it anew, and that cancels the stop.
+        host.run(["systemctl", "stop", "--no-block", "lxd.service"], check=False)
+        host.run(["systemctl", "kill", "--kill-who=main", "--signal=KILL", "lxd.service"], check=False)
+        if host.run(["systemctl", "stop", "lxd.service"], check=False, seconds=90).ok:
+            break
     host.run(["systemctl", "stop", *UNITS], seconds=90)
+    host.run(["systemctl", "stop", "lxd.service"], seconds=90)
 
 
 def _end_processes(host: Host) -> None:
