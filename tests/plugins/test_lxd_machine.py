@@ -126,6 +126,20 @@ def test_emptying_ends_instances_unmounts_and_removes_only_lxds_own():
     assert host.calls[-1][:2] == ("systemctl", "start")
 
 
+def test_a_stop_that_is_cancelled_is_tried_again():
+    """Somebody calls LXD's socket at that moment, and systemd starts it anew."""
+    cancelled = iter([NO, NO])
+
+    def answer(call):
+        stops = call[:2] == ("systemctl", "stop") and call[-1] == "lxd.service" and "--no-block" not in call
+        return next(cancelled, YES) if stops else ""
+
+    host = FakeHost(answer=answer)
+    empty(host, lambda _host: None)
+    assert len(ran(host, "systemctl", "kill")) == 3
+    assert len(ran(host, "systemctl", "start")) == 1
+
+
 def test_nothing_is_removed_while_something_is_mounted():
     host = host_with({"findmnt": "/var/lib/lxd/storage-pools/local\n", "umount": NO})
     with pytest.raises(ServiceError, match="cannot unmount /var/lib/lxd/storage-pools/local"):
