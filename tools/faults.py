@@ -137,8 +137,9 @@ def _print_table(outcomes: Sequence[faults.Outcome]) -> None:
             marks.append("" if one is None else f"{'BROKEN' if one.amiss else 'ok'} {one.cell.ending}")
         print(f"{f'{machine} {key}':{width}}" + "".join(f"  {mark:16}" for mark in marks))
     survived = sum(not one.amiss for one in outcomes)
-    checked = sorted({name for one in outcomes for name in one.checked})
-    print(f"\n{survived} of {len(outcomes)} cells survived; looked at: {'; '.join(checked)}")
+    print(f"\n{survived} of {len(outcomes)} cells survived. What was looked at, by ending:")
+    for ending, checked in sorted({(one.cell.ending, tuple(one.checked)) for one in outcomes if one.checked}):
+        print(f"  {ending:7} {'; '.join(checked)}")
 
 
 if __name__ == "__main__":
