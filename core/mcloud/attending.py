@@ -139,6 +139,11 @@ class Attending:
             work.stop()
         if failure is not None:
             raise failure
+        if farewell.mood == "undone":
+            raise McloudError(
+                f"the run was taken back on {peer.name}, and what it did here, too",
+                hint="for a new one, start it there, then type the same command here again",
+            )
         if farewell.mood in {"failed", "aborted"}:
             begun = "when it goes on, type the same command here again; or take back with `mcloud undo`"
             raise McloudError(

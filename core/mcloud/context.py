@@ -19,9 +19,6 @@ from mcloud.steps import Step
 K = TypeVar("K", bound=Offer)
 T = TypeVar("T")
 
-SETTLING = 10.0
-"""Seconds in which what a step made may come and go, while other machines come in, before it is taken for
-missing: OVN's controllers, for one, lose their server each time its raft votes anew."""
 FIRST_LOOK = 0.03
 LONGEST_PAUSE = 0.5
 REQUEST_LIMIT = 64 * 1024
@@ -68,8 +65,6 @@ class Surroundings:
     """What joiners sent with `apply`, by key of the issue_token lane."""
     report: Callable[[str, str], None] = lambda _key, _text: None
     """Shows a line of progress of the step with this key."""
-    settling: float = SETTLING
-    """Seconds for a step's result to be seen, once its `run` is over."""
     stopping: Event = field(default_factory=Event)
     """Set when waits shall end at once."""
 

@@ -84,6 +84,14 @@ class RunFailed(ExceptionGroup, McloudError):  # noqa: N818 - an outcome
         """Set what `McloudError` has; the rest is done in `__new__`."""
         self.hint = hint
 
+    def lines(self) -> list[str]:
+        """Return each failure as one line: the key of its step, and what it said."""
+        return [
+            f"{note}: {error}"
+            for error in self.exceptions
+            for note in getattr(error, "__notes__", ("?",))[:1]
+        ]
+
     # typeshed wants an overload for BaseException groups, which an ExceptionGroup never makes.
     def derive(self, failures: Sequence[Exception], /) -> "RunFailed":  # type: ignore[override]
         """Return a group of some of the failures, for `except*` and `split`."""

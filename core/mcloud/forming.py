@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from mcloud import rosters
 from mcloud.cloud import founder_plan
 from mcloud.completing import Complete, as_ordered
-from mcloud.context import SETTLING, Surroundings
+from mcloud.context import Surroundings
 from mcloud.errors import McloudError
 from mcloud.gathering import all_planned, checked, gathered, proposal
 from mcloud.header import begin_journal
@@ -57,8 +57,6 @@ class Forming:
     """The unfinished run to go on with."""
     listen: str = ""
     """Address to listen on, the machine's own if empty."""
-    settling: float = SETTLING
-    """See `Surroundings`."""
     _hosting: Hosting = field(init=False)
     _meeting: Meeting = field(init=False)
     checks: tuple[Check, ...] = ()
@@ -191,8 +189,10 @@ class Forming:
     def _admit(self, initiator: Initiator, inputs: Inputs, plan: Plan) -> None:
         """Write down the pins and the run, then tell the joiners that their plan was confirmed."""
         if self.journal is None:
-            role, command = Role.INITIATOR, inputs.command
-            self.journal = begin_journal(self.state, self.known, plan, inputs, role=role, command=command)
+            self.journal = begin_journal(
+                self.state, self.known, plan, inputs,
+                role=Role.INITIATOR, command=inputs.command, port=self._meeting.port,
+            )  # fmt: skip
         elif inputs != rosters.present(self.journal):
             rosters.change(self.journal, inputs, self._planned)
         self._meeting.remember(inputs)
@@ -200,9 +200,7 @@ class Forming:
         initiator.enter("admit")
 
     def _connect(self, initiator: Initiator, inputs: Inputs, plan: Plan, journal: Journal) -> None:
-        around = Surroundings(
-            host=self.host, plan=plan, journal=journal, secrets=self._secrets, settling=self.settling
-        )
+        around = Surroundings(host=self.host, plan=plan, journal=journal, secrets=self._secrets)
         execution = Execution(around, issued=self._hosting.issued, watch=self.watch)
         self._hosting.begin(initiator, execution, inputs)
 

@@ -38,6 +38,9 @@ class Host(Protocol):
     stretch: float
     """Factor of all deadlines here. `run`, `http` and `StepContext.wait` heed it by themselves; multiply only
     what a program is told as its own time-out."""
+    settling: float
+    """Seconds in which what a step made may come and go by itself, while other machines come in, before it is
+    taken for missing: OVN's controllers, for one, lose their server each time its raft votes anew."""
 
     @property
     def name(self) -> str:

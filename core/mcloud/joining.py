@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from mcloud import rosters
 from mcloud.accepting import accept
 from mcloud.cloud import TOKEN, gate_key, joiner_plan, plan_digest
-from mcloud.context import SETTLING, Surroundings
+from mcloud.context import Surroundings
 from mcloud.errors import ProtocolError, RunFailed
 from mcloud.header import begin_journal
 from mcloud.host import Host
@@ -29,6 +29,7 @@ from mcloud.session.joiner import Joiner, Peer
 from mcloud.session.protocol import Failed, Go, Joined, OutlookLine, Part, Progress, Proposal, Ready
 from mcloud.state import State
 from mcloud.steps import Step
+from mcloud.undo import refuse_complete, take_back
 from mcloud.watch import Happening, Watch
 
 
@@ -48,8 +49,6 @@ class Joining:
     """What this machine's own file says, to be compared with the initiator's; None without a file."""
     journal: Journal | None = None
     """The run this machine is in the middle of; None before the first admission."""
-    settling: float = SETTLING
-    """See `Surroundings`."""
     inputs: Inputs | None = None
     failure: RunFailed | None = None
     cloud: Mapping[str, Any] = field(default_factory=dict)
@@ -161,6 +160,14 @@ class Joining:
         if self.journal is not None and not self.journal.finished:
             self.journal.write("finished")
 
+    def take_back(self) -> None:
+        """Take back what the run did here, as it is taken back on the initiator; see `Work`."""
+        self.stop()
+        self.failure = None  # whatever was stopped
+        if self.journal is not None:
+            refuse_complete(self.journal)
+            take_back(self.plugins, self.host, self.state, self.journal, watch=self._happened).refuse_left()
+
     def stop(self) -> None:
         """End waits, start nothing new, and let the steps in hand come to their end."""
         if self._execution is not None:
@@ -187,9 +194,7 @@ class Joining:
         )
 
     def _around(self, plan: Plan, journal: Journal) -> Surroundings:
-        return Surroundings(
-            host=self.host, plan=plan, journal=journal, secrets=self._secrets, settling=self.settling
-        )
+        return Surroundings(host=self.host, plan=plan, journal=journal, secrets=self._secrets)
 
     def _take_roster(self, inputs: Inputs) -> None:
         """Go on with another roster; its plan may destroy nothing that was not confirmed."""
@@ -226,14 +231,8 @@ class Joining:
             execution.run(stage)
         except RunFailed as failure:
             self.failure = failure
-            lines = [
-                printable(f"{note}: {error}")
-                for error in failure.exceptions
-                for note in getattr(error, "__notes__", ("?",))[:1]
-            ]
-            self._results[stage] = Failed(
-                stage=stage, lines=tuple(self.known.mask(line) for line in lines[:200])
-            )
+            lines = tuple(self.known.mask(printable(line)) for line in failure.lines()[:200])
+            self._results[stage] = Failed(stage=stage, lines=lines)
         else:
             facts = own_facts(execution.plan, execution.around.board, self.plugins.manifests)
             self._results[stage] = Joined(stage=stage, facts=facts)

@@ -26,6 +26,8 @@ PIECE = 64 * 1024
 LARGEST_FILE = 8 * 1024 * 1024
 """Bytes `read` takes; no file that a step has to know is larger."""
 
+SETTLING = 10.0
+
 _DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
@@ -41,6 +43,7 @@ class LocalHost:
     ) -> None:
         """Refuse, from now on, what `secrets` holds wherever others could read it."""
         self.stretch = stretch
+        self.settling = SETTLING
         self._secrets = secrets
         self._prefix = tuple(prefix)
         self._root = root

@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
+from mcloud.announcing import announced
 from mcloud.attendance import absent
 from mcloud.errors import DiscoveryError, McloudError, TrustError
 from mcloud.fitting import unfit
@@ -91,18 +92,16 @@ class Meeting:
             self.operator.notice(f"waiting for {', '.join(list(self.order.machines)[1:]) or 'machines'}")
         elif strangers:
             self._show_code()
-        with ExitStack() as open_:
-            self._door = door = Door(
-                self.credentials,
-                pins=self.initiator.lobby.pins,
-                on_stranger=self._stranger,
-                on_member=self.initiator.member,
-                address=self.listen or self.node.address,
-                port=self.order.port,
-                limits=DEFAULT_LIMITS.stretched(self.order.deadlines),
-            )
-            open_.enter_context(door)
-            self._announce(open_, door.port)
+        self._door = door = Door(
+            self.credentials,
+            pins=self.initiator.lobby.pins,
+            on_stranger=self._stranger,
+            on_member=self.initiator.member,
+            address=self.listen or self.node.address,
+            port=self.order.port,
+            limits=DEFAULT_LIMITS.stretched(self.order.deadlines),
+        )
+        with door, self._announced(door.port):
             yield
 
     def wait(self, until: Callable[[], bool], what: str) -> None:
@@ -145,6 +144,11 @@ class Meeting:
         """Return the certificates (PEM) of all machines, by name."""
         guests = self.initiator.lobby.taken()
         return {self.node.name: self.credentials.certificate} | {one.name: one.certificate for one in guests}
+
+    @property
+    def port(self) -> int:
+        """The TCP port that joiners dial."""
+        return self._door.port if self._door is not None else self.order.port
 
     def close_to_strangers(self) -> None:
         """Let nobody in any more but members: each has written down by now whom it trusts."""
@@ -223,27 +227,19 @@ class Meeting:
             self.operator.notice(f"{connection.peer_address} was turned away: {error}")
             raise
 
-    def _announce(self, open_: ExitStack, port: int) -> None:
-        beacon = Beacon.model_validate(
-            {
-                "name": self.node.name,
-                "address": self.node.address,
-                "port": port,
-                "session": self.initiator.session,
-                "version": VERSION,
-                "fingerprint": self.credentials.fingerprint[:16],
-            }
+    def _announced(self, port: int) -> AbstractContextManager[None]:
+        beacon = {
+            "name": self.node.name,
+            "address": self.node.address,
+            "port": port,
+            "session": self.initiator.session,
+            "version": VERSION,
+            "fingerprint": self.credentials.fingerprint[:16],
+        }
+        return announced(
+            Beacon.model_validate(beacon),
+            plugins=self.plugins,
+            discovery=self.order.discovery,
+            settings=self.order.settings,
+            notice=self.operator.notice,
         )
-        left = 0
-        for name in self.order.discovery:
-            try:
-                model = self.plugins.manifests[name].settings
-                settings = model and model.model_validate(self.order.settings.get(name, {}))
-                open_.enter_context(self.plugins.announce(name, beacon=beacon, settings=settings))
-                left += 1
-            except McloudError as error:
-                self.operator.notice(f"{name} cannot announce this machine: {error}")
-        if not left:
-            raise DiscoveryError(
-                "no discovery plugin could announce this machine", hint="see the lines above"
-            )

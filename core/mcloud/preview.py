@@ -24,7 +24,9 @@ def look(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...] | No
 def look_again(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...] | None:
     """Look at what was done already: that its service is busy with others just now is no answer."""
     looking = Context(around, lane, step, doing="probe")
-    (seen,) = looking.wait(lambda: (look(around, lane, step),), what="its state", patience=around.settling)
+    (seen,) = looking.wait(
+        lambda: (look(around, lane, step),), what="its state", patience=around.host.settling
+    )
     return seen
 
 
@@ -32,7 +34,9 @@ def verified(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...]:
     """Return what a step offers that has just run; ServiceError if it cannot be seen, or not for long."""
     looking = Context(around, lane, step, doing="probe")
     try:
-        return looking.wait(lambda: look(around, lane, step), what="its result", patience=around.settling)
+        return looking.wait(
+            lambda: look(around, lane, step), what="its result", patience=around.host.settling
+        )
     except ServiceError as error:
         if around.stopping.is_set():
             raise

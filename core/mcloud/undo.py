@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from mcloud.cloud import plan_for
 from mcloud.context import Context, Surroundings, read_offers
-from mcloud.errors import McloudError
+from mcloud.errors import McloudError, ProtocolError, RunFailed, ServiceError
+from mcloud.host import Host
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
 from mcloud.plan import Lane, Plan
@@ -28,6 +29,33 @@ class Undone:
     taken_back: tuple[str, ...]
     left: Mapping[str, str]
     """What is still there, with the reason."""
+
+    def refuse_left(self) -> None:
+        """Raise RunFailed if something is still there, with all of it inside."""
+        failures = [ServiceError(reason) for reason in self.left.values()]
+        for key, failure in zip(self.left, failures, strict=True):
+            failure.add_note(key)
+        if failures:
+            hint = "put that right, then type `mcloud undo` on this machine"
+            raise RunFailed(f"{len(failures)} steps could not be taken back", failures, hint=hint)
+
+
+def refuse_complete(journal: Journal) -> None:
+    """Raise ProtocolError if a run is complete here: no other machine has it taken back then."""
+    if journal.has("finished"):
+        raise ProtocolError(
+            f"{journal.header['machine']} is in the cloud already, and takes nothing back that it was not "
+            "told to by its own operator",
+            hint="`mcloud undo` on this machine does it",
+        )
+
+
+def take_back(
+    plugins: Plugins, host: Host, state: State, journal: Journal, *, watch: Watch = nobody
+) -> Undone:
+    """Take back all that a run ever did on this machine, and forget whom it trusted in it."""
+    around = Surroundings(host=host, plan=all_planned(plugins, state, journal), journal=journal)
+    return undo(around, watch=watch, forget=lambda: state.forget(str(journal.header["run"])))
 
 
 def all_planned(plugins: Plugins, state: State, journal: Journal) -> Plan:

@@ -89,7 +89,7 @@ class World:
     """One machine with one run: a host, a journal on disk, and what was watched."""
 
     def __init__(self, folder):
-        self.folder, self.host = folder, FakeHost()
+        self.folder, self.host = folder, FakeHost(settling=0.2)
         self.secrets, self.known = {}, Secrets()
         self.happenings = []
 
@@ -106,9 +106,8 @@ class World:
     def around(self, *lanes):
         """Return the surroundings of a new process."""
         self.host.secrets = self.known
-        return Surroundings(
-            host=self.host, plan=Plan("n1", lanes), journal=self.journal(), secrets=self.secrets, settling=0.2
-        )
+        plan, journal = Plan("n1", lanes), self.journal()
+        return Surroundings(host=self.host, plan=plan, journal=journal, secrets=self.secrets)
 
     def execution(self, *lanes, **more):
         return Execution(self.around(*lanes), watch=self.happenings.append, **more)

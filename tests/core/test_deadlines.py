@@ -112,10 +112,9 @@ def test_so_it_does_after_each_progress(world, lane, step):
 def test_the_result_of_a_step_is_looked_for_so_much_longer(world, lane, step):
     lanes = (lane(step("a", run=lambda _ctx: None)),)
     world.host.stretch = 0.001
-    around = world.execution(*lanes)
-    around.around.settling = 600.0
+    world.host.settling = 600.0
     with pytest.raises(RunFailed) as caught, within(20):
-        around.run("enter")
+        world.run(*lanes)
     (failure,) = caught.value.exceptions
     assert "cannot be seen" in str(failure)
     assert "--deadlines" in failure.hint

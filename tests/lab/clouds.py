@@ -241,17 +241,20 @@ def began(machine: Machine) -> Counter[str]:
 
 
 def done_twice(machine: Machine) -> list[str]:
-    """Return the steps that the journal says were completed more than once.
+    """Return the steps that the journal says were completed more than once for the same roster.
 
     What is never written down (a token, a step that only waits for something) is done anew each
-    time; its lines hold no offers. What is looked at again for another roster is not done again.
+    time; its lines hold no offers. For another roster all is looked at again, and done again where it
+    is not as that wants it: a machine that was out, for one, has to join again.
     """
-    ended = (
-        line
-        for line in journal(machine)
-        if line["event"] in {"done", "adopted"} and "offers" in line and not line.get("again")
-    )
-    return [key for key, count in Counter(str(line["key"]) for line in ended).items() if count > 1]
+    ended, twice = Counter[str](), dict[str, None]()
+    for line in journal(machine):
+        if line["event"] in {"cut", "grown"}:
+            ended.clear()
+        elif line["event"] in {"done", "adopted"} and "offers" in line:
+            ended[str(line["key"])] += 1
+            twice |= dict.fromkeys(key for key, count in ended.items() if count > 1)
+    return list(twice)
 
 
 def of_a_cluster(machine: Machine) -> list[str]:

@@ -20,7 +20,7 @@ CUT_SECONDS = 8.0
 PATIENCE = 300.0
 TRIES = 4
 """How often an operator types the command again before giving up."""
-FALLEN = 6
+FALLEN, REFUSED = 6, 2
 OUT = "the run goes on without"
 """The exit status of an initiator that formed a cloud without some, and what they are told meanwhile."""
 DISK_OF = {"lxd": "sda", "ceph": "sdb"}
@@ -215,7 +215,7 @@ def typed_again(lab: Lab, running: Running) -> list[str]:
     """Type the command again wherever it ends badly, until all are content; return why they are not."""
     deadline = time.monotonic() + PATIENCE
     tries = dict.fromkeys(running, 0)
-    while any(process.poll() != 0 for process in running.values()):
+    while not all(_is_content(lab, name, process.poll()) for name, process in running.items()):
         for name in _who_types_again(lab, running):
             tries[name] += 1
             if tries[name] > TRIES:
@@ -235,8 +235,13 @@ def _who_types_again(lab: Lab, running: Running) -> list[str]:
     ended = {name: process.returncode for name, process in running.items() if process.poll() is not None}
     if ended.get("n1") == FALLEN and "IS NOT IN CLOUD" in _last_words(lab, "n1"):
         return list(ended)
-    badly = [name for name, status in ended.items() if status]
+    badly = [name for name, status in ended.items() if not _is_content(lab, name, status)]
     return [name for name in badly if "n1" in ended or OUT not in _last_words(lab, name)]
+
+
+def _is_content(lab: Lab, name: str, status: int | None) -> bool:
+    """Whether a command ended well, or was killed with its last word and says so when it is typed again."""
+    return status == 0 or (status == REFUSED and "is in cloud lab already" in _last_words(lab, name))
 
 
 def _last_words(lab: Lab, name: str) -> str:

@@ -222,6 +222,34 @@ def test_a_pool_that_failed_half_way_is_made_anew():
         assert lxd.cluster.things["storage-pools"]["local"]["status"] == "Created"
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_folder_that_lxd_left_of_a_shared_pool_is_removed_unless_it_was_there_before(before):
+    folder = "/var/lib/lxd/storage-pools/remote"
+    with TestWithWhatOthersOffer()._begun() as walk:
+        host = walk.hosts["n1"]
+        lxd = host.answer.__self__
+        removed, command = [], lxd.command
+        lxd.socket_answer = None
+
+        def answer(call):
+            if call[:2] == ("rm", "-rf") and call[-1] == folder:
+                removed.append(call)
+                return ""
+            return command(call)
+
+        host.answer = answer
+        left = {folder: FakeFile(kind="folder")}
+        if before:
+            host.files.update(left)
+        lxd.cluster.refused = {"remote"}
+        with pytest.raises(RunFailed):
+            walk.run()
+        host.files.update(left)
+        lxd.cluster.refused = set()
+        walk.run()
+        assert len(removed) == (not before)
+
+
 def test_a_pool_of_the_name_but_of_another_driver_is_refused():
     with TestWithWhatOthersOffer()._begun() as walk:
         lxd = walk.hosts["n1"].answer.__self__

@@ -1,21 +1,23 @@
 """`mcloud undo`: take back, on this machine, what the latest run changed."""
 
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import click
 
 from mcloud.cli.common import agreeable, shown, this_machine, unhurried
 from mcloud.cli.failing import spoken
 from mcloud.cli.screen import Screen
-from mcloud.context import Surroundings
 from mcloud.errors import McloudError, SettingsError
 from mcloud.here import Here
 from mcloud.journal import Journal
 from mcloud.plan import Plan
 from mcloud.rosters import over
 from mcloud.undo import Undone, all_planned, to_undo
-from mcloud.undo import undo as undo_run
-from mcloud.watch import Happening
+from mcloud.undo import take_back as undo_run
+from mcloud.watch import Happening, Watch
+from mcloud.withdrawing import Part, Withdrawing, waiting
 
 
 @click.command()
@@ -25,15 +27,19 @@ from mcloud.watch import Happening
 def undo(screen: Screen, yes: bool, deadlines: float | None) -> None:
     """Take back what the latest run did on this machine.
 
-    What was there before it is left alone. Says first what is lost for good with it, and asks. Works
-    with all other machines dead. To take a whole cloud back, type it on each machine.
+    What was there before it is left alone. Says first what is lost for good with it, and asks. Where it
+    began a cloud that is not formed yet, joiners that still wait for this machine take their part back
+    first. Works with all other machines dead. To take a whole cloud back, type it on each machine.
     """
     screen.yes = yes
     with this_machine(screen, "undo", deadlines=deadlines) as here:
         journal = _latest(here)
         if not _confirmed(screen, _plan(here, journal), journal):
             raise McloudError("not confirmed; nothing was changed")
-        if take_back(screen, here, journal).left:
+        parts = _withdraw(screen, here, journal)
+        left = take_back(screen, here, journal).left
+        _tell_elsewhere(screen, parts)
+        if left or any(part.outcome == "left" for part in parts):
             sys.exit(1)
 
 
@@ -53,18 +59,28 @@ def take_back_failed(screen: Screen, here: Here, digest: str) -> str:
 
 def take_back(screen: Screen, here: Here, journal: Journal) -> Undone:
     """Take a run back and show what came of it."""
-    around = Surroundings(host=here.host, plan=_plan(here, journal), journal=journal)
-    run = str(journal.header["run"])
+    here.plugins.require(journal.header["services"])
+    undone = undo_run(here.plugins, here.host, here.state, journal, watch=_watched(screen))
+    _tell(screen, undone)
+    return undone
 
+
+def _watched(screen: Screen) -> Watch:
     def watch(happening: Happening) -> None:
         if happening.what == "report":
             screen.notice(f"{happening.machine} {happening.plugin} {happening.step}: {happening.text}")
         else:
             screen.happened(happening)
 
-    undone = undo_run(around, watch=watch, forget=lambda: here.state.forget(run))
-    _tell(screen, undone)
-    return undone
+    return watch
+
+
+def _withdraw(screen: Screen, here: Here, journal: Journal) -> Sequence[Part]:
+    """Have joiners that wait for this machine take their parts back."""
+    if names := waiting(journal):
+        screen.notice(f"those of {', '.join(reversed(names))} that wait for this machine go first")
+    withdrawing = Withdrawing(here, journal, watch=_watched(screen), notice=screen.notice)
+    return withdrawing.withdraw() if names else ()
 
 
 def _plan(here: Here, journal: Journal) -> Plan:
@@ -100,3 +116,16 @@ def _tell(screen: Screen, undone: Undone) -> None:
     count = len(undone.taken_back)
     said = f"{count} steps taken back, {len(undone.left)} left"
     screen.say(said, "bold", type="undone", taken_back=count, left=len(undone.left))
+
+
+_ELSEWHERE = {
+    "undone": "{machine} took its part back, too",
+    "left": "{machine} DID NOT TAKE ALL BACK: {reason}; `mcloud undo` there goes on",
+    "silent": "{machine} was not told ({reason}): `mcloud undo` there takes its part back, if it has one",
+}
+
+
+def _tell_elsewhere(screen: Screen, parts: Sequence[Part]) -> None:
+    for part in parts:
+        text = _ELSEWHERE[part.outcome].format(machine=part.machine, reason=spoken(part.reason))
+        screen.say(text, "bold red" if part.outcome == "left" else "", type="elsewhere", **asdict(part))

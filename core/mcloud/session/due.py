@@ -20,7 +20,8 @@ from mcloud.session.protocol import (
     Token,
 )
 
-Phase = Literal["gather", "propose", "admit", "enter", "adapt", "over"]
+Phase = Literal["gather", "propose", "admit", "enter", "adapt", "over", "undo"]
+"""In `undo` a run is taken back: nothing is due, each joiner is told when it is its turn."""
 RUNNING: tuple[Phase, ...] = ("admit", "enter", "adapt")
 NOT_PICKED = Refusal(
     reason="the operator of the initiator did not pick this machine",
@@ -99,6 +100,8 @@ def timely(guest: Guest, message: Ready | Progress | Joined | Failed, *, phase: 
     Who was in the middle of its work when this session began may be ahead of us: what it says then
     is let pass, because it says it again when it is told to go.
     """
+    if phase == "undo":
+        return isinstance(message, Progress)
     stage = message.stage if isinstance(message, Joined | Failed) else "enter"
     if guest.outlook is not None and PHASES.index(phase) >= PHASES.index(stage):
         return True

@@ -230,7 +230,7 @@ class Initiator:
     def _hear_farewell(self, guest: Guest, message: Farewell) -> None:
         if message.mood == "done" and self.farewell is not None and self.farewell.mood == "done":
             self.listener.parted(guest)
-        guest.reason = guest.reason or message.reason
+        guest.reason, guest.goodbye = guest.reason or message.reason, message.mood
         # Who is stopped in the middle of the run may come back, and go on.
         stopped = message.mood == "aborted" and self.phase in RUNNING
         if guest.standing == "here" and not stopped:

@@ -166,6 +166,9 @@ class Joiner:
                     said = self.enter(connection, work)
                 if said.mood == "done":
                     work.close(said.cloud or {})
+                elif said.mood == "undone":
+                    self.connection = connection  # it is told how that goes
+                    work.take_back()
                 heard = self.part(connection, said.mood)
             except ConnectionLost:
                 raise

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from mcloud.errors import ProtocolError
 from mcloud.plan import Stage
 from mcloud.session.certificates import fingerprint
-from mcloud.session.protocol import Go, Introduction, Joined, Message, Outlook, Refusal, encode
+from mcloud.session.protocol import Go, Introduction, Joined, Message, Mood, Outlook, Refusal, encode
 from mcloud.session.transport import Connection, ConnectionLost
 
 Standing = Literal["here", "away", "trusted", "parted", "failed", "refused"]
@@ -30,6 +30,8 @@ class Guest:
     outlook: Outlook | None = None
     reason: str = ""
     """Why it is not here, or was not taken."""
+    goodbye: Mood | None = None
+    """How it said goodbye; None: it did not."""
     refusal: Refusal | None = None
     """What it is told if it is not taken."""
     done: set[Stage] = field(default_factory=set)

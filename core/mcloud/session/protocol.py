@@ -18,7 +18,7 @@ PORT = 9442
 GOODBYE = "goodbye"
 """The reason with which the initiator closes a connection whose farewell it heard."""
 
-Mood = Literal["done", "planned", "failed", "aborted"]
+Mood = Literal["done", "planned", "failed", "aborted", "undone"]
 Part = Literal["enter", "adapt"]
 """The stages in which a joiner has a part."""
 
@@ -147,7 +147,7 @@ class Failed(Message):
 
 
 class Farewell(Message):
-    """The end, with its reason; `done` brings the cloud's record."""
+    """The end, with its reason; `done` brings the cloud's record, by `undone` it takes back its part."""
 
     type: Literal["farewell"] = "farewell"
     mood: Mood

@@ -33,3 +33,10 @@ class Work(Protocol):
     def close(self, cloud: Mapping[str, Any]) -> None:
         """Keep the cloud's record: the run is complete."""
         ...
+
+    def take_back(self) -> None:
+        """Take this machine's part back, because the run is taken back where it is led.
+
+        Raises McloudError if something is left, ProtocolError if the run is complete here.
+        """
+        ...

@@ -21,6 +21,7 @@ from mcloud.testing.network import Relay
 from mcloud.testing.power import Moment, Power, dying_quietly
 from mcloud.undo import Undone
 from mcloud.watch import Happening
+from mcloud.withdrawing import Part
 
 CODE = "acorn blimp crisp dove"
 
@@ -74,18 +75,17 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
         `plugins` by name, or a function of the machine's name; `host` and `survey` are functions of
         the name, too. `on_happening(machine, what)` is told of everything, by the machine that saw
         it. `roster` names those that the initiator's file knows; empty: all. `complete` asks, as
-        `mcloud init` does. What else is given goes
-        into the `Order`: services, settings, node_settings, secrets, others, patience, ...
+        `mcloud init` does. What else is given goes into the `Order`: services, settings, patience, ...
         """
         self._plugins = plugins if callable(plugins) else lambda _name: plugins
         self._survey = survey or (lambda _name: Survey())
         self._on_happening = on_happening or (lambda _machine, _what: None)
-        self._ordered = ordered
-        self._roster = roster
+        self._ordered, self._roster = ordered, roster
         self._complete = complete
         self._cuts: set[str] = set()
         self._powers: dict[str, Power] = {}
         self.machines: dict[str, Machine] = {}
+        self.parts: Sequence[Part] = ()  # of the last undo, see there
         for number in range(1, machines + 1):
             name = f"n{number}"
             self.machines[name] = Machine(
@@ -165,11 +165,21 @@ class FakeCloud(AbstractContextManager["FakeCloud"]):
             raise AssertionError(f"after {seconds:g} s still at work: {', '.join(hanging)}\n{self.story()}")
         return Outcome(cloud=results.get("n1", {}), failures=failures, killed=tuple(killed))
 
-    def undo(self, name: str) -> Undone:
-        """Type `undo` on one machine; PowerLost where it loses its power on the way."""
+    def undo(self, name: str, *, patience: float = 0.1) -> Undone:
+        """Type `undo` on one machine; PowerLost where it loses its power on the way.
+
+        Joiners that wait for it in `form`, and come back within `patience` seconds, take their parts back,
+        too: `parts` tells what came of that.
+        """
         here, power = here_of(self[name], self._plugins(name), Announcer(self._announced), cut=self._wire_up)
         self._powers[name] = power
-        return take_back(here)
+        self._wire_up()
+        self.parts, undone = take_back(here, self[name].person.notice, patience)
+        return undone
+
+    def is_on(self, name: str) -> bool:
+        """Whether a machine has power, and a process."""
+        return name in self._powers and self._powers[name].on
 
     def story(self) -> str:
         """Return all that the people at the machines were told."""

@@ -67,7 +67,8 @@ class FakeHost:
     secrets: Secrets = field(default_factory=Secrets)
     calls: list[Call] = field(default_factory=list)
     stretch: float = 1.0
-    """See `Host`."""
+    settling: float = 0.0
+    """See `Host`; nothing comes and goes by itself on a fake machine."""
     off: bool = False
     """Set it to cut the power: whatever is asked of the machine ends the thread that asks."""
     before: Callable[[str], None] = lambda _what: None

@@ -1,7 +1,7 @@
 """One life of a process on a machine of a FakeCloud: the command that is typed there, to its end or death."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +12,6 @@ from mcloud import hookimpl
 from mcloud.attending import Attending, completed, resumed
 from mcloud.choosing import Choosing
 from mcloud.completing import Complete, as_ordered
-from mcloud.context import Surroundings
 from mcloud.errors import SettingsError
 from mcloud.forming import Forming
 from mcloud.here import Here
@@ -31,8 +30,10 @@ from mcloud.session.transport import ConnectionLost
 from mcloud.testing.machine import Machine
 from mcloud.testing.network import Relay
 from mcloud.testing.power import MortalState, Power
-from mcloud.undo import Undone, all_planned, undo
-from mcloud.watch import Happening
+from mcloud.undo import Undone
+from mcloud.undo import take_back as undo
+from mcloud.watch import Happening, nobody
+from mcloud.withdrawing import Part, Withdrawing
 
 ANNOUNCER = "announcer"
 AGAIN = 1.0
@@ -77,7 +78,6 @@ class Life:
             complete=self.complete,
             journal=Journal.open(state.journal_path(entry.id), here.known) if entry else None,
             listen="127.0.0.1",
-            settling=0.0,  # nothing comes and goes by itself on a fake machine
         )
         self.power.ended = lambda: forming.stop("the power is lost")
         return forming.form()
@@ -111,7 +111,6 @@ class Life:
             peer=peer,
             watch=self._happened,
             journal=journal,
-            settling=0.0,
         )
         try:
             attending.stay(peer, work, patience=AGAIN if over else None)
@@ -166,16 +165,20 @@ def here_of(
     return Here(plugins, host, known, MortalState(machine.folder, power)), power
 
 
-def take_back(here: Here) -> Undone:
-    """Do what `mcloud undo` does: take back the latest run that was not yet. SettingsError: there is none."""
+def take_back(here: Here, notice: Callable[[str], None], patience: float) -> tuple[Sequence[Part], Undone]:
+    """Do what `mcloud undo` does: take back the latest run that was not yet. SettingsError: there is none.
+
+    Returns what came of the joiners' parts, and of the one here.
+    """
     paths = [here.state.journal_path(entry.id) for entry in reversed(here.state.runs())]
     journals = (Journal.open(path, here.known) for path in paths if path.exists())
     journal = next((journal for journal in journals if not journal.has("reverted")), None)
     if journal is None:
         raise SettingsError(f"there is no run to undo on {here.host.name}")
-    plan, run = all_planned(here.plugins, here.state, journal), str(journal.header["run"])
-    around = Surroundings(host=here.host, plan=plan, journal=journal)
-    return undo(around, forget=lambda: here.state.forget(run))
+    withdrawing = Withdrawing(
+        here, journal, watch=nobody, notice=notice, listen="127.0.0.1", patience=patience
+    )
+    return withdrawing.withdraw(), undo(here.plugins, here.host, here.state, journal)
 
 
 class Announcer:

@@ -78,7 +78,6 @@ class Walk:
             plan=self.plan(machine),
             journal=self.journal(machine),
             secrets=self.secrets,
-            settling=0.0,
         )
 
     def _execution(self, node: Node) -> Execution:

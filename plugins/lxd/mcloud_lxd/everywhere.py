@@ -1,6 +1,6 @@
 """Pools and networks of the whole cluster: pending on each member first, then made on all at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
@@ -48,8 +48,11 @@ def is_made(host: Host, wanted: Wanted, machines: Sequence[str]) -> bool:
     )
 
 
-def make_everywhere(host: Host, wanted: Wanted) -> None:
-    """Make it on all members. What an earlier try left pending or failed is removed first."""
+def make_everywhere(host: Host, wanted: Wanted, *, clear: Callable[[], None] = lambda: None) -> None:
+    """Make it on all members. What an earlier try left pending or failed is removed first.
+
+    `clear` is called when LXD knows nothing of it, to remove what it left behind all the same.
+    """
     there = look(host, f"/1.0/{wanted.path}")
     if there is not None and there["status"] == "Created":
         if there[wanted.key] == wanted.type:
@@ -62,6 +65,7 @@ def make_everywhere(host: Host, wanted: Wanted) -> None:
         )
     if there is not None:
         remove(host, wanted.path)
+    clear()
     body: dict[str, object] = {"name": wanted.name, wanted.key: wanted.type}
     if wanted.member_config is not None:
         _make_pending(host, wanted, body)

@@ -9,7 +9,7 @@ from mcloud_lxd.client import LxdError, call, look, remove, server, set_config
 from mcloud_lxd.disk import prepare, release
 from mcloud_lxd.everywhere import Wanted, is_made, make_everywhere
 from mcloud_lxd.leaving import leave
-from mcloud_lxd.machine import pool_folder
+from mcloud_lxd.machine import clear_half_made
 
 VOLUMES = {"storage.images_volume": "images", "storage.backups_volume": "backups"}
 """LXD's own volumes on `local`, by the key of the server's configuration that names them."""
@@ -65,26 +65,12 @@ def member_part(name: str, local: Local) -> dict[str, str]:
 def prepare_disk(ctx: StepContext, name: str, local: Local | None) -> None:
     """Blank this machine's disk, if it gives one. Journalled before: what is on it later is ours."""
     if local is not None:
-        _clear_half_made(ctx)
+        clear_half_made(ctx, LOCAL)
     disk = local.disks.get(name) if local is not None else None
     if disk is not None:
         ours = ctx.kept("disk") is not None
         prepare(ctx.host, disk, ours=ours)
         ctx.keep("disk", disk.path)
-
-
-def _clear_half_made(ctx: StepContext) -> None:
-    """Remove the folder of a pool that LXD began to make in an earlier try and knows nothing of any more.
-
-    A power cut in the middle leaves it so, and LXD makes no pool where there is a folder of its name.
-    """
-    folder = pool_folder(ctx.host, LOCAL)
-    there = ctx.host.stat(folder) is not None
-    if ctx.keep("folder", "there" if there else "") or not there:
-        return
-    ctx.report(f"{folder} is left of an earlier try; it is removed")
-    ctx.host.run(["umount", folder], check=False)
-    ctx.host.run(["rm", "-rf", "--one-file-system", folder])
 
 
 def leave_with_disk(ctx: StepContext, name: str, local: Local | None) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-from mcloud import CommandError, Host, ServiceError
+from mcloud import CommandError, Host, ServiceError, StepContext
 from mcloud_lxd.client import SNAP_SOCKET, socket_path
 
 FOLDER = "/var/lib/lxd"
@@ -32,6 +32,21 @@ def is_snap(host: Host) -> bool:
 def pool_folder(host: Host, name: str) -> str:
     """Return where LXD keeps, or mounts, a storage pool."""
     return f"{socket_path(host).rpartition('/')[0]}/storage-pools/{name}"
+
+
+def clear_half_made(ctx: StepContext, pool: str) -> None:
+    """Remove the folder of a pool that LXD began to make in an earlier try and knows nothing of any more.
+
+    A power cut in the middle leaves it so, and LXD makes no pool where there is a folder of its name. One
+    that was there before the first try is left alone.
+    """
+    folder = pool_folder(ctx.host, pool)
+    there = ctx.host.stat(folder) is not None
+    if ctx.keep(f"folder {pool}", "there" if there else "") or not there:
+        return
+    ctx.report(f"{folder} is left of an earlier try; it is removed")
+    ctx.host.run(["umount", folder], check=False)
+    ctx.host.run(["rm", "-rf", "--one-file-system", folder])
 
 
 def switch_on(host: Host) -> None:

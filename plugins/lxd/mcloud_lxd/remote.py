@@ -7,6 +7,7 @@ from mcloud import Node, Offer, ServiceError, Step, StepContext, StoragePool
 from mcloud_lxd.choice import KERNEL_NEEDS, LOCAL, is_mappable
 from mcloud_lxd.client import LxdError, server
 from mcloud_lxd.everywhere import Wanted, is_made, make_everywhere, remove_everywhere
+from mcloud_lxd.machine import clear_half_made
 
 NEEDS_KERNEL_TO_BE_MADE = frozenset({"cephfs"})
 """Drivers whose pool is mounted when it is made; a pool of the others can wait for a better kernel."""
@@ -77,7 +78,7 @@ def _make(nodes: Sequence[Node], ctx: StepContext) -> None:
         if pool not in makeable(offered, nodes):
             ctx.report(f"{pool.name} left out: {_why_not(pool, nodes)}")
     for wanted in _all_wanted(nodes, ctx):
-        make_everywhere(ctx.host, wanted)
+        make_everywhere(ctx.host, wanted, clear=partial(clear_half_made, ctx, wanted.name))
 
 
 def _why_not(pool: StoragePool, nodes: Sequence[Node]) -> str:
