@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import ClassVar
 
 import pytest
-from lxd_machines import Lxd
+from lxd_machines import Lxd, SaysNoError
 
 from mcloud import (
     Disk,
@@ -229,23 +229,27 @@ def test_a_folder_that_lxd_left_of_a_shared_pool_is_removed_unless_it_was_there_
         host = walk.hosts["n1"]
         lxd = host.answer.__self__
         removed, command = [], lxd.command
-        lxd.socket_answer = None
 
         def answer(call):
-            if call[:2] == ("rm", "-rf") and call[-1] == folder:
-                removed.append(call)
+            if call[-1] == folder:
+                removed.extend([call] if call[0] == "rm" else [])
                 return ""
             return command(call)
+
+        def refuse(words, body, target):
+            if body["name"] == "remote":
+                raise SaysNoError(500, "no")
+            return make(words, body, target)
 
         host.answer = answer
         left = {folder: FakeFile(kind="folder")}
         if before:
             host.files.update(left)
-        lxd.cluster.refused = {"remote"}
+        make, lxd.post_storage_pools = lxd.post_storage_pools, refuse
         with pytest.raises(RunFailed):
             walk.run()
         host.files.update(left)
-        lxd.cluster.refused = set()
+        lxd.post_storage_pools = make
         walk.run()
         assert len(removed) == (not before)
 
