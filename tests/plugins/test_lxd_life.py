@@ -1,6 +1,7 @@
 """LXD's steps from found to undone, on machines in memory whose LXD answers as 5.0.2 does."""
 
 from functools import cached_property
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -16,12 +17,14 @@ from mcloud import (
     Survey,
     VirtualNetworks,
 )
+from mcloud.host import Result
 from mcloud.testing import FakeFile, FakeHost, OfferContract, PluginContract
 from mcloud_lxd import plugin
 from mcloud_lxd.choice import Local
 from mcloud_lxd.client import SOCKET
 from mcloud_lxd.cluster import joining_step
 from mcloud_lxd.local import LocalPool, pool_step
+from mcloud_lxd.placeholder import clear_placeholder
 from mcloud_lxd.readiness import Readiness
 
 
@@ -252,6 +255,29 @@ def test_a_folder_that_lxd_left_of_a_shared_pool_is_removed_unless_it_was_there_
         lxd.post_storage_pools = make
         walk.run()
         assert len(removed) == (not before)
+
+
+@pytest.mark.parametrize(("before", "left", "removals"), [(2, 0, 1), (0, 0, 0), (2, 2, 0), (1, 0, 0)])
+def test_lxds_mark_of_a_try_that_was_killed_is_removed_and_nobody_elses(before, left, removals):
+    pool = StoragePool(name="remote", driver="ceph", source="pool", options={"ceph.user.name": "lxd"})
+    kept, said = {}, []
+    statuses = iter([before, left])
+
+    def answer(call):
+        said.append(tuple(call))
+        return Result(next(statuses) if "info" in call else 0, "", "")
+
+    ctx = SimpleNamespace(
+        host=FakeHost(answer=answer),
+        report=lambda _text: None,
+        keep=kept.setdefault,
+    )
+    clear_placeholder(ctx, pool)
+    clear_placeholder(ctx, pool)
+    rbd = ("rbd", "--id", "lxd", "--cluster", "ceph", "--pool", "pool")
+    assert [call for call in said if "remove" in call] == [
+        (*rbd, "remove", "--no-progress", "lxd_pool")
+    ] * removals
 
 
 def test_a_pool_of_the_name_but_of_another_driver_is_refused():

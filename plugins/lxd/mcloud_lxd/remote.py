@@ -8,6 +8,7 @@ from mcloud_lxd.choice import KERNEL_NEEDS, LOCAL, is_mappable
 from mcloud_lxd.client import LxdError, server
 from mcloud_lxd.everywhere import Wanted, is_made, make_everywhere, remove_everywhere
 from mcloud_lxd.machine import clear_half_made
+from mcloud_lxd.placeholder import clear_placeholder
 
 NEEDS_KERNEL_TO_BE_MADE = frozenset({"cephfs"})
 """Drivers whose pool is mounted when it is made; a pool of the others can wait for a better kernel."""
@@ -77,8 +78,13 @@ def _make(nodes: Sequence[Node], ctx: StepContext) -> None:
     for pool in offered:
         if pool not in makeable(offered, nodes):
             ctx.report(f"{pool.name} left out: {_why_not(pool, nodes)}")
-    for wanted in _all_wanted(nodes, ctx):
-        make_everywhere(ctx.host, wanted, clear=partial(clear_half_made, ctx, wanted.name))
+    for pool, wanted in zip(makeable(offered, nodes), _all_wanted(nodes, ctx), strict=True):
+        make_everywhere(ctx.host, wanted, clear=partial(_clear, ctx, pool))
+
+
+def _clear(ctx: StepContext, pool: StoragePool) -> None:
+    clear_half_made(ctx, pool.name)
+    clear_placeholder(ctx, pool)
 
 
 def _why_not(pool: StoragePool, nodes: Sequence[Node]) -> str:
