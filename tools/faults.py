@@ -51,8 +51,8 @@ def main() -> None:
             finally:
                 free.append(lab)
             record.add(outcome)
-            word = "survived" if not outcome.amiss else "BROKEN  "
-            print(f"{time.monotonic() - began:7.0f} s  {word} {outcome.seconds:5.0f} s  {cell}", flush=True)
+            spent = time.monotonic() - began
+            print(f"{spent:7.0f} s  {outcome.word:10} {outcome.seconds:5.0f} s  {cell}", flush=True)
             for line in outcome.amiss:
                 print(f"    {line}", flush=True)
             return outcome
@@ -95,7 +95,9 @@ class Outcomes:
 
     def survivors(self, cells: Sequence[faults.Cell]) -> dict[faults.Cell, faults.Outcome]:
         """Return those of some cells that are known to survive."""
-        return {cell: one for cell in cells if (one := self._known.get(_place(cell))) and not one.amiss}
+        return {
+            cell: one for cell in cells if (one := self._known.get(_place(cell))) and one.word == "survived"
+        }
 
     def add(self, outcome: faults.Outcome) -> None:
         """Keep one more."""
@@ -134,10 +136,11 @@ def _print_table(outcomes: Sequence[faults.Outcome]) -> None:
         marks = []
         for column in columns:
             one = by_place.get((machine, key, column))
-            marks.append("" if one is None else f"{'BROKEN' if one.amiss else 'ok'} {one.cell.ending}")
+            marks.append("" if one is None else f"{one.word.replace('survived', 'ok')} {one.cell.ending}")
         print(f"{f'{machine} {key}':{width}}" + "".join(f"  {mark:16}" for mark in marks))
-    survived = sum(not one.amiss for one in outcomes)
-    print(f"\n{survived} of {len(outcomes)} cells survived. What was looked at, by ending:")
+    survived, moot = (sum(one.word == word for one in outcomes) for word in ("survived", "not needed"))
+    skipped = f", {moot} had steps that were not needed this time" if moot else ""
+    print(f"\n{survived} of {len(outcomes)} cells survived{skipped}. What was looked at, by ending:")
     for ending, checked in sorted({(one.cell.ending, tuple(one.checked)) for one in outcomes if one.checked}):
         print(f"  {ending:7} {'; '.join(checked)}")
 

@@ -52,12 +52,20 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a cell: the invariants that were looked at, and what was amiss (empty: it survived)."""
+    """What came of a cell: the invariants that were looked at, and what was amiss (empty: it survived).
+
+    Nothing looked at, and nothing amiss: the step was not needed this time, so there was nothing to break.
+    """
 
     cell: Cell
     seconds: float
     checked: Sequence[str]
     amiss: Sequence[str]
+
+    @property
+    def word(self) -> str:
+        """How it went."""
+        return "BROKEN" if self.amiss else "survived" if self.checked else "not needed"
 
 
 def file_of() -> str:
@@ -152,6 +160,8 @@ def try_out(lab: Lab, cell: Cell) -> Outcome:
         hand_out(lab, file_of())
         running = {name: begin(lab.machine(name)) for name in lab.names()}
         amiss = wait_for_start(lab, cell.machine, cell.key, running[cell.machine])
+        if amiss and not any(process.wait(PATIENCE) for process in running.values()):
+            return Outcome(cell=cell, seconds=time.monotonic() - began, checked=(), amiss=())
         if not amiss:
             FAULTS[cell.fault](lab, cell, running)
         checked, found = _endings[cell.ending](lab, cell, running)
