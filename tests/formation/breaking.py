@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from world import BEFORE, Service, World
 
+from mcloud import RunFailed
 from mcloud.testing import FakeCloud, FakeFile, FakeHost, memory_folder
 from mcloud.testing.host import PowerLost
 from mcloud.testing.power import dying_quietly
@@ -35,6 +36,11 @@ class Fault:
     def place(self):
         """What is counted."""
         return self.at if self.how in {"before", "lost"} or self.at == "line" else f"{self.at}, passed on"
+
+
+def _whole(error):
+    """Return an error in words, with all that is inside."""
+    return "; ".join([str(error), *(error.lines() if isinstance(error, RunFailed) else ())])
 
 
 class Broken:
@@ -157,7 +163,7 @@ class Broken:
             self.killed += outcome.killed
             if self.agreed:
                 return
-            said.append({name: str(error) for name, error in outcome.failures.items()})
+            said.append({name: _whole(error) for name, error in outcome.failures.items()})
         raise AssertionError(f"typed {TRIES} times, and there is no cloud: {said[-2:]}\n{self.cloud.story()}")
 
     def bring_back(self):
@@ -169,7 +175,7 @@ class Broken:
             self.killed += outcome.killed
             if not self.out and self.agreed:
                 return
-            said.append({name: str(error) for name, error in outcome.failures.items()})
+            said.append({name: _whole(error) for name, error in outcome.failures.items()})
         raise AssertionError(f"typed {TRIES} times, and not all are in: {said[-2:]}\n{self.cloud.story()}")
 
     def once(self):
