@@ -59,7 +59,11 @@ def take_back(
 
 
 def all_planned(plugins: Plugins, state: State, journal: Journal) -> Plan:
-    """Return a plan of all that a run ever planned here, whatever its roster was at the time."""
+    """Return a plan of all that a run ever planned here, whatever its roster was at the time.
+
+    Raises SettingsError if a plugin of the run is broken or missing.
+    """
+    plugins.require(journal.header["services"])
     name, lanes, known = str(journal.header["machine"]), dict[str, Lane](), set[str]()
     for line in reversed(journal.rosters):
         inputs = Inputs.model_validate(line)

@@ -9,8 +9,10 @@ import pytest
 from breaking import Broken, Fault
 from trying import EVERYTHING, try_all, undisturbed
 
+from mcloud.errors import ProtocolError
 from mcloud.testing.host import PowerLost
 from mcloud.testing.power import dying_quietly
+from mcloud.undo import refuse_complete
 from mcloud.withdrawing import Part, waiting
 
 COME_WITHIN = 6.0
@@ -151,10 +153,12 @@ def test_that_nobody_can_be_told_does_not_stop_the_initiator():
         broken.check_nothing()
 
 
-def test_a_joiner_that_is_in_takes_nothing_back_by_another_machines_word():
+def test_of_a_cloud_that_is_formed_nothing_is_taken_back_by_another_machines_word():
     with Broken(3, patience=4.0) as broken:
         broken.cloud.form().good()
         assert waiting(broken.cloud["n1"].journal()) == ()
+        with pytest.raises(ProtocolError, match="n2 is in the cloud already"):
+            refuse_complete(broken.cloud["n2"].journal())
         broken.cloud.undo("n1", patience=COME_WITHIN)
         assert broken.cloud.parts == ()
 

@@ -34,7 +34,7 @@ def undo(screen: Screen, yes: bool, deadlines: float | None) -> None:
     screen.yes = yes
     with this_machine(screen, "undo", deadlines=deadlines) as here:
         journal = _latest(here)
-        if not _confirmed(screen, _plan(here, journal), journal):
+        if not _confirmed(screen, all_planned(here.plugins, here.state, journal), journal):
             raise McloudError("not confirmed; nothing was changed")
         parts = _withdraw(screen, here, journal)
         left = take_back(screen, here, journal).left
@@ -59,7 +59,6 @@ def take_back_failed(screen: Screen, here: Here, digest: str) -> str:
 
 def take_back(screen: Screen, here: Here, journal: Journal) -> Undone:
     """Take a run back and show what came of it."""
-    here.plugins.require(journal.header["services"])
     undone = undo_run(here.plugins, here.host, here.state, journal, watch=_watched(screen))
     _tell(screen, undone)
     return undone
@@ -77,15 +76,11 @@ def _watched(screen: Screen) -> Watch:
 
 def _withdraw(screen: Screen, here: Here, journal: Journal) -> Sequence[Part]:
     """Have joiners that wait for this machine take their parts back."""
-    if names := waiting(journal):
-        screen.notice(f"those of {', '.join(reversed(names))} that wait for this machine go first")
-    withdrawing = Withdrawing(here, journal, watch=_watched(screen), notice=screen.notice)
-    return withdrawing.withdraw() if names else ()
-
-
-def _plan(here: Here, journal: Journal) -> Plan:
-    here.plugins.require(journal.header["services"])
-    return all_planned(here.plugins, here.state, journal)
+    names = waiting(journal)
+    if not names:
+        return ()
+    screen.notice(f"those of {', '.join(reversed(names))} that wait for this machine go first")
+    return Withdrawing(here, journal, watch=_watched(screen), notice=screen.notice).withdraw()
 
 
 def _latest(here: Here) -> Journal:

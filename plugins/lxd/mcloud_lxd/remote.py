@@ -75,10 +75,11 @@ def _all_wanted(nodes: Sequence[Node], ctx: StepContext) -> Sequence[Wanted]:
 
 def _make(nodes: Sequence[Node], ctx: StepContext) -> None:
     offered = ctx.offers(StoragePool)
+    can = makeable(offered, nodes)
     for pool in offered:
-        if pool not in makeable(offered, nodes):
+        if pool not in can:
             ctx.report(f"{pool.name} left out: {_why_not(pool, nodes)}")
-    for pool, wanted in zip(makeable(offered, nodes), _all_wanted(nodes, ctx), strict=True):
+    for pool, wanted in zip(can, _all_wanted(nodes, ctx), strict=True):
         make_everywhere(ctx.host, wanted, clear=partial(_clear, ctx, pool))
 
 
