@@ -42,6 +42,30 @@ def test_disks_are_two_unless_said_otherwise():
     assert disks("1G", "512M", "2T") == [("sda", "1G"), ("sdb", "512M"), ("sdc", "2T")]
 
 
+def test_a_disk_keeps_its_serial_and_content_under_another_name():
+    machine = layout.plan("x", machines=2, disks=("1G", "2G", "3G")).machines[1]
+    assert [disk.serial for disk in machine.disks] == ["n2-sda", "n2-sdb", "n2-sdc"]
+    swapped = machine.with_exchanged("sda", "sdc")
+    assert [(disk.name, disk.size, disk.unit, disk.serial) for disk in swapped.disks] == [
+        ("sda", "3G", "sdc", "n2-sdc"),
+        ("sdb", "2G", "sdb", "n2-sdb"),
+        ("sdc", "1G", "sda", "n2-sda"),
+    ]
+    assert swapped.with_exchanged("sda", "sdc") == machine
+    with pytest.raises(McloudError, match="n2 has no disk 'sdz'") as refused:
+        machine.with_exchanged("sda", "sdz")
+    assert "sda, sdb, sdc" in refused.value.hint
+
+
+def test_another_disk_in_the_same_place_has_another_serial_and_one_that_tells_none_has_none():
+    machine = layout.plan("x", machines=1).machines[0]
+    once = machine.with_new_disk("sdb")
+    assert [disk.serial for disk in once.disks] == ["n1-sda", "n1-sdb.2"]
+    assert once.with_new_disk("sdb").disk("sdb").serial == "n1-sdb.3"
+    silent = layout.plan("x", machines=1, serials=False).machines[0]
+    assert [disk.serial for disk in silent.with_new_disk("sdb").disks] == ["", ""]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -68,6 +92,9 @@ def test_what_cannot_be_made_is_refused_with_a_hint(wrong):
 
 def test_a_layout_survives_being_written_and_read():
     lab = layout.plan("x", machines=2, disks=("1G",), nics=("eth3",))
+    lab = lab.with_machine(lab.machine("n2").with_new_disk("sda"))
+    assert lab.machine("n1").disk("sda").serial == "n1-sda"
+    assert lab.machine("n2").disk("sda").serial == "n2-sda.2"
     assert layout.read(layout.written(lab)) == lab
 
 

@@ -11,6 +11,7 @@ import pytest
 from mcloud.errors import CommandError, McloudError
 from mcloud.lab import Lab
 from mcloud.lab.wires import BACKBONE, namespace
+from mcloud.survey.disks import disks
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -234,8 +235,9 @@ def test_a_power_cut_keeps_disks_and_files_and_nothing_else(lab):
         n2.run(["true"])
     assert not reaches(lab.machine("n1"), "10.10.0.12")
 
-    n2.boot()
+    lab.boot("n2")
     assert said(n2, "cat", "/root/kept") == "kept"
+    assert serials(n2) == {"sda": "n2-sda", "sdb": "n2-sdb"}
     assert said(n2, "head", "-c7", "/dev/sda") == "content"
     assert said(n2, "stat", "-c", "%U:%G %a", "/dev/sda") == "root:disk 660"
     assert n2.run(["ip", "link", "show", "br9"], check=False).returncode != 0
@@ -243,11 +245,34 @@ def test_a_power_cut_keeps_disks_and_files_and_nothing_else(lab):
     assert reaches(lab.machine("n1"), "10.10.0.12")
 
 
-def test_all_machines_lose_power_at_once_and_come_back(lab):
+def serials(machine) -> dict[str, str]:
+    """Return the disks' serials by name, as an inventory reads them; udev's and those in links agree."""
+    found = {disk.device.removeprefix("/dev/"): disk for disk in disks(machine.host())}
+    for name, disk in found.items():
+        by_id = f"/dev/disk/by-id/lab-{disk.serial}"
+        assert disk.links[0] == by_id
+        assert f"/dev/disk/by-path/lab-{name}" in disk.links
+    return {name: disk.serial for name, disk in found.items()}
+
+
+def test_all_machines_lose_power_at_once_and_come_back_one_with_disks_under_each_others_names(lab):
     lab.cut("n1", "n2")
+    n1, n2 = lab.machine("n1"), lab.machine("n2")
+    said(n1, "sh", "-c", "printf content | dd of=/dev/sda conv=fsync status=none")
+    with pytest.raises(McloudError, match="n1 is on"):
+        lab.boot("n1", swap_disks=("sda", "sdb"))
     lab.kill("n1", "n2", "n3")
     assert [lab.machine(name).pid for name in lab.names()] == [None] * 3
+    lab.boot("n1", swap_disks=("sda", "sdb"))
     lab.boot()
+    assert serials(n1) == {"sda": "n1-sdb", "sdb": "n1-sda"}
+    assert serials(n2) == {"sda": "n2-sda", "sdb": "n2-sdb"}
+    assert said(n1, "head", "-c7", "/dev/sdb") == "content"
+    assert said(n1, "blockdev", "--getsize64", "/dev/sda") == str(2**30)
+    lab.renew_disk("n1", "sdb")
+    assert serials(n1) == {"sda": "n1-sdb", "sdb": "n1-sda.2"}
+    assert n1.run(["cmp", "--bytes=7", "/dev/sdb", "/dev/zero"]).returncode == 0
+    assert said(n1, "blockdev", "--getsize64", "/dev/sdb") == str(2**31)
     assert [lab.machine(name).state() for name in lab.names()] == ["running"] * 3
     assert not reaches(lab.machine("n1"), "10.10.0.12")
     lab.mend("n1", "n2")

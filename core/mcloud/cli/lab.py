@@ -59,9 +59,10 @@ def _command(**attributes: Any) -> Callable[[Callable[..., None]], click.Command
     metavar="NAME",
     help="A network beyond eth0 (internal), eth1 (uplink) and eth2 (underlay).",
 )
-def up(lab: Lab, *, machines: int, disks: tuple[str, ...], nics: tuple[str, ...]) -> None:
+@click.option("--no-serials", is_flag=True, help="Disks tell no serial, as virtual ones often do.")
+def up(lab: Lab, *, machines: int, disks: tuple[str, ...], nics: tuple[str, ...], no_serials: bool) -> None:
     """Make the machines and boot them."""
-    lab.up(machines=machines, disks=disks, nics=nics, say=click.echo)
+    lab.up(machines=machines, disks=disks, nics=nics, serials=not no_serials, say=click.echo)
 
 
 @_command(context_settings={"ignore_unknown_options": True})
@@ -109,9 +110,15 @@ def kill(lab: Lab, *, machines: tuple[str, ...]) -> None:
 
 @_command()
 @click.argument("machines", nargs=-1)
-def boot(lab: Lab, *, machines: tuple[str, ...]) -> None:
+@click.option(
+    "--swap-disks",
+    nargs=2,
+    metavar="ONE OTHER",
+    help="From this boot on, each of two disks of the machine is called as the other was.",
+)
+def boot(lab: Lab, *, machines: tuple[str, ...], swap_disks: tuple[str, str] | None) -> None:
     """Switch machines on (all that are off, when none is named)."""
-    lab.boot(*machines, say=click.echo)
+    lab.boot(*machines, swap_disks=swap_disks, say=click.echo)
 
 
 @_command()
@@ -142,7 +149,7 @@ def fail_disk(lab: Lab, *, machine: str, disk: str) -> None:
 @click.argument("machine")
 @click.argument("disk")
 def renew_disk(lab: Lab, *, machine: str, disk: str) -> None:
-    """Put an empty disk in the place of one that failed."""
+    """Put an empty disk, with a serial of its own, in the place of one that failed."""
     lab.renew_disk(machine, disk)
 
 

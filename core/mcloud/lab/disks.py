@@ -12,9 +12,9 @@ from mcloud.lab.layout import IMAGES, MachineLayout
 PATIENCE = 20  # seconds until a loop device is let go by the kernel
 
 
-def image(lab: str, machine: str, disk: str) -> Path:
-    """Return the file that holds a disk's content."""
-    return IMAGES / lab / f"{machine}-{disk}.img"
+def image(lab: str, machine: MachineLayout, name: str) -> Path:
+    """Return the file that holds the content of the disk that has this name now."""
+    return IMAGES / lab / f"{machine.name}-{machine.disk(name).unit}.img"
 
 
 def attach(lab: str, machine: MachineLayout) -> dict[str, tuple[int, int]]:
@@ -23,7 +23,7 @@ def attach(lab: str, machine: MachineLayout) -> dict[str, tuple[int, int]]:
     attached = _attached(lab)
     numbers: dict[str, tuple[int, int]] = {}
     for disk in machine.disks:
-        file = image(lab, machine.name, disk.name)
+        file = image(lab, machine, disk.name)
         if not file.exists():
             execute(["truncate", "--size", disk.size, str(file)])
         device = attached.get(str(file)) or execute(["losetup", "--find", "--show", str(file)]).strip()
@@ -52,23 +52,23 @@ def detach(lab: str) -> None:
         (IMAGES / lab).rmdir()
 
 
-def fail(lab: str, machine: str, disk: str) -> None:
+def fail(lab: str, machine: MachineLayout, disk: str) -> None:
     """Let a disk die: from now on nothing on it can be reached, reading and writing fail."""
     _resize(lab, machine, disk, "0")
 
 
 def renew(lab: str, machine: MachineLayout, disk: str) -> None:
-    """Put an empty disk of the same size in the place of one that failed."""
-    sizes = {one.name: one.size for one in machine.disks}
-    _resize(lab, machine.name, disk, sizes[disk])
+    """Put an empty disk of the same size in the place of another, which may have failed before."""
+    for size in ("0", machine.disk(disk).size):
+        _resize(lab, machine, disk, size)
 
 
-def _resize(lab: str, machine: str, disk: str, size: str) -> None:
+def _resize(lab: str, machine: MachineLayout, disk: str, size: str) -> None:
     """Change a disk's size under whoever uses it: what lies behind its end cannot be reached."""
     file = image(lab, machine, disk)
     device = _attached(lab).get(str(file))
     if device is None:
-        raise ServiceError(f"{machine} has no disk {disk}", hint="is the machine on? `lab status`")
+        raise ServiceError(f"{machine.name} was never on", hint=f"mcloud lab boot {machine.name}")
     execute(["truncate", "--size", size, str(file)])
     execute(["losetup", "--set-capacity", device])
 

@@ -28,15 +28,24 @@ class Lab:
         return [Lab(name) for name in sorted({folder.name for folder in folders})]
 
     def up(
-        self, *, machines: int = 3, disks: Sequence[str] = (), nics: Sequence[str] = (), say: Say = silent
+        self,
+        *,
+        machines: int = 3,
+        disks: Sequence[str] = (),
+        nics: Sequence[str] = (),
+        serials: bool = True,
+        say: Say = silent,
     ) -> None:
         """Make the machines n1..nN and boot them side by side.
 
         `disks` are sizes as truncate(1) reads them, one disk each on every machine (default: two of
-        10G); `nics` name networks beyond eth0 (internal), eth1 (uplink) and eth2 (underlay).
+        10G), which tell no serial without `serials`; `nics` name networks beyond eth0 (internal),
+        eth1 (uplink) and eth2 (underlay).
         `say` gets a line when a machine is up. RunFailed names every machine that does not come up.
         """
-        planned = layout.plan(self.name, machines=machines, disks=tuple(disks), nics=tuple(nics))
+        planned = layout.plan(
+            self.name, machines=machines, disks=tuple(disks), nics=tuple(nics), serials=serials
+        )
         requirements.check()
         with locked(self.name):
             if (STATE / self.name).exists():
@@ -46,7 +55,7 @@ class Lab:
                 )
             requirements.raise_kernel_limits()
             roots.make_state(self.name)
-            (STATE / self.name / "lab.json").write_text(layout.written(planned))
+            self._keep(planned)
             wires.lay_backbone(planned)
 
             def start(machine: Machine) -> None:
@@ -80,9 +89,15 @@ class Lab:
         planned = self.layout()
         return Machine(planned, planned.machine(name))
 
-    def boot(self, *names: str, say: Say = silent) -> None:
-        """Switch on machines (all that are off, when none is named) side by side; wait until they are up."""
+    def boot(self, *names: str, swap_disks: tuple[str, str] | None = None, say: Say = silent) -> None:
+        """Switch on machines (all that are off, when none is named) side by side; wait until they are up.
+
+        `swap_disks` are the names of two disks of the one machine that is named and off: from this boot
+        on each is called as the other was, as happens where a controller answers later than before.
+        """
         with locked(self.name):
+            if swap_disks is not None:
+                self._keep(self._with_exchanged(names, swap_disks))
             machines = self._named(names or self.names())
             _side_by_side(
                 [machine for machine in machines if machine.pid is None], lambda one: _boot(one, say)
@@ -106,12 +121,14 @@ class Lab:
     def fail_disk(self, machine: str, disk: str) -> None:
         """Let a disk (`sdb`) die: from now on nothing on it can be reached."""
         with locked(self.name):
-            disks.fail(self.name, machine, disk)
+            disks.fail(self.name, self.layout().machine(machine), disk)
 
     def renew_disk(self, machine: str, disk: str) -> None:
-        """Put an empty disk in the place of one that failed."""
+        """Put an empty disk, with a serial of its own, in the place of another, which may have failed."""
         with locked(self.name):
-            disks.renew(self.name, self.layout().machine(machine), disk)
+            planned = self.layout()
+            self._keep(planned.with_machine(planned.machine(machine).with_new_disk(disk)))
+            self.machine(machine).renew_disk(disk)
 
     def cuts(self) -> list[tuple[str, str]]:
         """Return the pairs of machines that are cut off from each other."""
@@ -125,6 +142,23 @@ class Lab:
         if found is None:
             raise McloudError(f"lab {self.name!r} is not up", hint=f"mcloud lab up --lab {self.name}")
         return found
+
+    def _keep(self, planned: Layout) -> None:
+        """Write down what the lab is made of, whole or not at all."""
+        file = STATE / self.name / "lab.json"
+        file.with_suffix(".new").write_text(layout.written(planned))
+        file.with_suffix(".new").replace(file)
+
+    def _with_exchanged(self, names: Sequence[str], swap: tuple[str, str]) -> Layout:
+        if len(names) != 1:
+            raise McloudError("disks change their names on one machine", hint="name that machine")
+        machine = self.machine(names[0])
+        if machine.pid is not None:
+            raise McloudError(
+                f"{machine.name} is on, and disks change their names while it boots",
+                hint=f"mcloud lab kill {machine.name}",
+            )
+        return self.layout().with_machine(machine.layout.with_exchanged(*swap))
 
     def _named(self, names: Sequence[str]) -> list[Machine]:
         return [self.machine(name) for name in names]

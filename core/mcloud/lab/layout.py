@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mcloud.errors import McloudError
@@ -31,10 +31,15 @@ class Nic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """One disk of a machine: `sda` and on, `size` as truncate(1) reads it."""
+    """One disk of a machine: `size` as truncate(1) reads it."""
 
     name: str
+    """What its node in /dev is called in this boot: `sda` and on."""
     size: str
+    unit: str
+    """What it was called when the lab was made: it has this for life, whatever it is called by now."""
+    serial: str = ""
+    """What udev tells of it; empty for a disk that has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,27 @@ class MachineLayout:
     def address(self) -> str:
         """Return the IPv4 address on the internal network, without prefix."""
         return self.nics[0].addresses[0].partition("/")[0]
+
+    def disk(self, name: str) -> Disk:
+        """Return the disk of this name; McloudError with the known names when there is none."""
+        for disk in self.disks:
+            if disk.name == name:
+                return disk
+        known = ", ".join(disk.name for disk in self.disks)
+        raise McloudError(f"{self.name} has no disk {name!r}", hint=f"it has {known}")
+
+    def with_exchanged(self, one: str, other: str) -> "MachineLayout":
+        """Return the machine with the names of two disks exchanged, as a power cut may leave it."""
+        names = {self.disk(one).name: other, self.disk(other).name: one}
+        disks = (replace(disk, name=names.get(disk.name, disk.name)) for disk in self.disks)
+        return replace(self, disks=tuple(sorted(disks, key=lambda disk: disk.name)))
+
+    def with_new_disk(self, name: str) -> "MachineLayout":
+        """Return the machine with another disk in the place of one: another serial, where it had one."""
+        old = self.disk(name)
+        stem, _, number = old.serial.partition(".")
+        new = replace(old, serial=f"{stem}.{int(number or 1) + 1}" if stem else "")
+        return replace(self, disks=tuple(new if disk is old else disk for disk in self.disks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +92,24 @@ class Layout:
         known = ", ".join(machine.name for machine in self.machines)
         raise McloudError(f"lab {self.name!r} has no machine {name!r}", hint=f"its machines are {known}")
 
+    def with_machine(self, changed: MachineLayout) -> "Layout":
+        """Return the lab with one of its machines changed."""
+        machines = (changed if machine.name == changed.name else machine for machine in self.machines)
+        return replace(self, machines=tuple(machines))
 
-def plan(name: str, *, machines: int, disks: tuple[str, ...] = (), nics: tuple[str, ...] = ()) -> Layout:
-    """Lay out a lab of n1..nN; `disks` are sizes, `nics` the names of networks beyond the usual three."""
+
+def plan(
+    name: str,
+    *,
+    machines: int,
+    disks: tuple[str, ...] = (),
+    nics: tuple[str, ...] = (),
+    serials: bool = True,
+) -> Layout:
+    """Lay out a lab of n1..nN; `disks` are sizes, `nics` the names of networks beyond the usual three.
+
+    Without `serials`, disks tell nothing of themselves, as virtual ones often do.
+    """
     check_name(name)
     if not 1 <= machines <= MOST_MACHINES:
         raise McloudError(f"{machines} machines", hint=f"ask for 1 to {MOST_MACHINES}")
@@ -83,7 +124,8 @@ def plan(name: str, *, machines: int, disks: tuple[str, ...] = (), nics: tuple[s
     return Layout(
         name=name,
         machines=tuple(
-            _machine(name, number, disks or DEFAULT_DISKS, nics) for number in range(1, machines + 1)
+            _machine(name, number, disks or DEFAULT_DISKS, nics, serials=serials)
+            for number in range(1, machines + 1)
         ),
     )
 
@@ -96,7 +138,9 @@ def check_name(name: str) -> None:
         )
 
 
-def _machine(lab: str, number: int, disks: tuple[str, ...], extra: tuple[str, ...]) -> MachineLayout:
+def _machine(
+    lab: str, number: int, disks: tuple[str, ...], extra: tuple[str, ...], *, serials: bool
+) -> MachineLayout:
     name = f"n{number}"
     networks: list[tuple[str, int | None]] = [(INTERNAL, 0), (UPLINK, None), (UNDERLAY, 2)]
     networks += zip(extra, [1, *range(3, 3 + len(extra))], strict=False)
@@ -106,8 +150,15 @@ def _machine(lab: str, number: int, disks: tuple[str, ...], extra: tuple[str, ..
             Nic(name=nic, mac=_mac(f"{lab}/{name}/{nic}"), addresses=_addresses(network, FIRST_HOST + number))
             for nic, network in networks
         ),
-        disks=tuple(Disk(name=f"sd{chr(ord('a') + i)}", size=size) for i, size in enumerate(disks)),
+        disks=tuple(
+            _disk(f"sd{chr(ord('a') + i)}", size, serial=name if serials else "")
+            for i, size in enumerate(disks)
+        ),
     )
+
+
+def _disk(unit: str, size: str, *, serial: str) -> Disk:
+    return Disk(name=unit, size=size, unit=unit, serial=f"{serial}-{unit}" if serial else "")
 
 
 def _addresses(network: int | None, host: int) -> tuple[str, ...]:

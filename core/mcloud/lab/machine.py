@@ -115,10 +115,20 @@ class Machine:
         if self.pid is not None:
             return
         wires.plug(self._lab, self.layout)
-        roots.write_disks(self._lab, self.layout, disks.attach(self._lab, self.layout))
+        self._write_disks()
         doors = [str(door) for door in processes.enter_cgroups(self._lab, self.name)]
         start = f"exec >>{self._console} 2>&1 </dev/null; {START}"
         execute(["setsid", "--fork", "sh", "-c", start, "sh", *doors, "--", *self._container()])
+
+    def renew_disk(self, disk: str) -> None:
+        """Put in the empty disk that the layout has for one that was there. The caller holds the lock."""
+        disks.renew(self._lab, self.layout, disk)
+        self._write_disks()
+        if self.pid is not None:
+            self.run(["systemctl", "restart", roots.DEVICES], timeout=BOOT_PATIENCE)
+
+    def _write_disks(self) -> None:
+        roots.write_disks(self._lab, self.layout, disks.attach(self._lab, self.layout))
 
     def cut_power(self) -> None:
         """Do what `kill` does. The caller holds the lock."""

@@ -28,6 +28,7 @@ MASKED = (
     *("systemd-ask-password-wall.path", "systemd-journald-audit.socket"),
     *("getty.target", "getty-static.service", "console-getty.service"),
 )
+DEVICES = "mcloud-lab-devices.service"
 UNIT = """\
 [Unit]
 Description=Disk nodes and links of the lab
@@ -72,7 +73,7 @@ def build(layout: Layout, machine: MachineLayout) -> None:
 def write_disks(lab: str, machine: MachineLayout, numbers: dict[str, tuple[int, int]]) -> None:
     """Tell the machine's first service which device numbers its disks have in this boot."""
     disks = {
-        name: {"major": major, "minor": minor, "id": f"lab-{machine.name}-{name}"}
+        name: {"major": major, "minor": minor, "serial": machine.disk(name).serial}
         for name, (major, minor) in numbers.items()
     }
     (root(lab, machine.name) / FOLDER / "disks.json").write_text(json.dumps(disks) + "\n")
@@ -144,7 +145,7 @@ def _install_devices(top: Path) -> None:
     folder = top / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(Path(__file__).with_name("devices.py"), folder / "devices.py")
-    unit = top / "etc/systemd/system/mcloud-lab-devices.service"
+    unit = top / "etc/systemd/system" / DEVICES
     _replace(unit, UNIT.format(python=os.path.realpath(sys.executable), folder=f"/{FOLDER}"))
     wants = unit.parent / "sysinit.target.wants"
     wants.mkdir(exist_ok=True)
