@@ -117,7 +117,7 @@ class Hosting:
     def settled(self, guest: Guest, message: Joined | Failed) -> None:
         """Open the gate that waits for a joiner, or cut the joiner off."""
         if isinstance(message, Failed):
-            self.cut_off(guest.name, guest.reason)
+            self.cut_off(guest, guest.reason)
             return
         self._let_go(guest.name)
         hook, gate = ("admit", JOINED) if message.stage == "enter" else ("follow", ADAPTED)
@@ -138,9 +138,14 @@ class Hosting:
                 self.known.add(offer.value)
                 self.initiator.admit(guest, lane.plugin, offer.value.get_secret_value())
 
-    def cut_off(self, name: str, reason: str) -> None:
-        """Go on without a joiner, or fail with it where the operator wants all or nothing."""
-        if name in self.failed or self.inputs is None or self.inputs.node(name) is None:
+    def cut_off(self, guest: Guest, reason: str) -> None:
+        """Go on without a joiner, or fail with it where the operator wants all or nothing.
+
+        It is known by its certificate, and is in the roster by the name it was taken with.
+        """
+        nodes = self.inputs.joiners if self.inputs is not None else ()
+        name = next((node.name for node in nodes if node.fingerprint == guest.fingerprint), None)
+        if name is None or name in self.failed:
             return
         self.failed[name] = reason
         self.notice(f"{name} is out: {reason}")

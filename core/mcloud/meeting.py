@@ -86,7 +86,7 @@ class Meeting:
             yield
             return
         for name, pin in pins.items():
-            self.initiator.lobby.pin(name, pin.certificate)
+            self.initiator.lobby.pin(name, pin.certificate, taken=True)
         strangers = roster is None or any(node.name not in pins for node in roster.joiners)
         if self.order.code is not None:  # they have it from their operator, and it is not for this screen
             self.operator.notice(f"waiting for {', '.join(list(self.order.machines)[1:]) or 'machines'}")
@@ -183,13 +183,13 @@ class Meeting:
                 now = time.monotonic()
                 if guest.standing in {"parted", "failed"}:
                     guest.standing = "failed"
-                    self.hosting.cut_off(guest.name, guest.reason or "it left")
+                    self.hosting.cut_off(guest, guest.reason or "it left")
                 elif guest.standing != "away":
-                    since.pop(guest.name, None)
-                elif now - since.setdefault(guest.name, now) > self.order.patience:
+                    since.pop(guest.fingerprint, None)
+                elif now - since.setdefault(guest.fingerprint, now) > self.order.patience:
                     guest.standing = "failed"
                     guest.reason = f"nothing was heard of it for {self.order.patience:.0f} s"
-                    self.hosting.cut_off(guest.name, guest.reason)
+                    self.hosting.cut_off(guest, guest.reason)
 
     def _missing(self) -> str:
         lobby = self.initiator.lobby

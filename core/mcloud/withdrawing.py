@@ -89,7 +89,7 @@ class Withdrawing:
         if not self.journal.closed:
             self.journal.write("undoing")
         for name, pin in self.here.state.pins(self._inputs.run).items():
-            lobby.pin(name, pin.certificate)
+            lobby.pin(name, pin.certificate, taken=True)
         door = Door(
             self._initiator.credentials,
             pins=lobby.pins,

@@ -18,6 +18,7 @@ from spake2.ed25519_basic import L
 from spake2.spake2 import DefaultParams
 
 from mcloud.errors import McloudError
+from mcloud.session import possession
 from mcloud.session.binding import binding_of, framed
 from mcloud.session.certificates import Credentials, make_credentials
 from mcloud.session.door import Door
@@ -102,15 +103,26 @@ def hello(role: Literal["joiner", "initiator"], credentials: Credentials, **more
     return encode(Hello(**whole))
 
 
-def guess_as_joiner(port: int, word: str, *, confirm: bool = True, own: Credentials = HIS) -> Seen:
+def guess_as_joiner(port: int, word: str, *, confirm: bool = True, own: Credentials = HIS, **more) -> Seen:
     """Dial in and guess; the guess was right if nothing is raised. `confirm=False`: take the share and go."""
     with dial("127.0.0.1", port, patience=5) as line:
-        return spend(line, word, confirm=confirm, own=own)
+        return spend(line, word, confirm=confirm, own=own, **more)
 
 
-def spend(line: Connection, word: str, *, confirm: bool = True, own: Credentials = HIS) -> Seen:
-    """Guess on an open line; return what was seen, with the initiator's confirmation if there was one."""
-    mine = hello("joiner", own)
+def spend(
+    line: Connection,
+    word: str,
+    *,
+    confirm: bool = True,
+    own: Credentials = HIS,
+    key: Credentials | None = None,
+    **more,
+) -> Seen:
+    """Guess on an open line; return what was seen, with the initiator's confirmation if there was one.
+
+    `key`: another key than that of the certificate which is shown.
+    """
+    mine = hello("joiner", own, **more)
     line.send(mine)
     theirs = line.receive(timeout=5)
     binding = binding_of(
@@ -127,6 +139,7 @@ def spend(line: Connection, word: str, *, confirm: bool = True, own: Credentials
         last = line.receive(timeout=5)
         if len(last) == 32:
             seen.confirmed["B"] = last
+            line.send(possession.prove(key or own, binding))
     return seen
 
 
@@ -148,6 +161,7 @@ class Liar:
     def receive(self, line: Connection) -> None:
         """Play the whole exchange."""
         line.send(self.take(line))
+        line.receive(timeout=5)  # the proof of the joiner's key
 
     def take(self, line: Connection) -> bytes:
         """Play it until the joiner's confirmation is there; return one's own, if somebody wants it."""

@@ -12,7 +12,7 @@ from spake2.ed25519_basic import Zero
 
 from mcloud import errors
 from mcloud.session import initiator as initiators
-from mcloud.session import protocol, trust
+from mcloud.session import possession, protocol, trust
 from mcloud.session.binding import binding_of
 from mcloud.session.guesses import Tries
 from mcloud.session.transport import Connection, dial
@@ -130,6 +130,7 @@ def echo(line: Connection, *, letter: bytes = b"B", share: bytes | None = None) 
     heard = line.receive(timeout=5)
     line.send(share or letter + heard[1:])
     line.send(line.receive(timeout=5))
+    line.receive(timeout=5)  # the proof of the joiner's key, if it came so far
 
 
 def test_a_joiners_own_hello_is_refused_by_it():
@@ -240,6 +241,8 @@ def test_a_longer_share_would_be_taken_by_the_library():
         line.send(longer)
         answer = line.receive(timeout=5)
         line.send(confirmation(play.finish(answer), "A", binding=binding, a=longer, b=answer))
+        line.receive(timeout=5)
+        line.send(possession.prove(HIS, binding))
         assert here.outcome() is None
 
 

@@ -163,7 +163,7 @@ def _overheard(joiners_trust) -> Seen:
         join(ear.port, joiner(trust=joiners_trust))
         assert here.outcome() is None
     said = {who: [message for by, message in ear.heard if by == who] for who in ("joiner", "initiator")}
-    (hello_a, a, confirmed_a), (hello_b, b, confirmed_b) = said["joiner"], said["initiator"]
+    (hello_a, a, confirmed_a, _proof), (hello_b, b, confirmed_b) = said["joiner"], said["initiator"]
     binding = binding_of(
         initiator_hello=hello_b, joiner_hello=hello_a, server_certificate=N1.der, method="words"
     )

@@ -15,6 +15,7 @@ from mcloud.model import Beacon, Node, Search
 from mcloud.plugins import Plugins
 from mcloud.session import trust
 from mcloud.session.joiner import Joiner
+from mcloud.session.protocol import VERSION
 from mcloud.session.transport import Connection
 from mcloud.testing import Scripted
 
@@ -38,7 +39,13 @@ class Air:
             time.sleep(0.01)
 
     def say(self, port: int, number: int = 0, mark: str = "") -> None:
-        said = {"name": "n1", "address": "127.0.0.1", "port": port, "session": f"s{number}", "version": 1}
+        said = {
+            "name": "n1",
+            "address": "127.0.0.1",
+            "port": port,
+            "session": f"s{number}",
+            "version": VERSION,
+        }
         self.beacons.append(Beacon.model_validate({**said, "fingerprint": mark}))
 
 

@@ -54,7 +54,7 @@ def beacon(name="n1", address="10.0.0.1", session="aa", mark="3f2a9c0177de04b8",
 
 N1 = beacon()
 N2 = beacon("n2", "10.0.0.2", "bb", "11" * 8)
-OTHER_VERSION = beacon("n9", "10.0.0.9", "99", "99" * 8, version=2)
+OTHER_VERSION = beacon("n9", "10.0.0.9", "99", "99" * 8, version=99)
 GIVEN = Beacon.model_validate({"name": "first", "address": "10.0.0.1", "port": 9442})
 
 
@@ -154,7 +154,7 @@ def test_with_several_a_person_picks(chosen):
         ("n2", "10.0.0.2 port 9442", "1111 1111 1111 1111", "mdns"),
         ("n9", "10.0.0.9 port 9442", "9999 9999 9999 9999", "mdns"),
     ]
-    assert [row.closed for row in seen] == ["", "", f"speaks protocol 2, this mcloud speaks {VERSION}"]
+    assert [row.closed for row in seen] == ["", "", f"speaks protocol 99, this mcloud speaks {VERSION}"]
 
 
 def test_the_table_goes_on_being_filled_while_the_person_thinks(chosen):
@@ -293,10 +293,12 @@ def test_at_a_terminal_a_person_may_give_up(chosen):
 
 def test_another_version_alone_is_said_at_once_and_at_the_end_and_the_search_goes_on(chosen):
     person = Scripted()
-    with pytest.raises(DiscoveryError, match=r"n9 .* speaks protocol 2, this mcloud speaks 1") as caught:
+    with pytest.raises(
+        DiscoveryError, match=rf"n9 .* speaks protocol 99, this mcloud speaks {VERSION}"
+    ) as caught:
         chosen(mdns=Ear(OTHER_VERSION), person=person, patience=0.6)
     assert "install the same version" in caught.value.hint
-    assert len([said for said in person.notices if "speaks protocol 2" in said]) == 1
+    assert len([said for said in person.notices if "speaks protocol 99" in said]) == 1
     ear = Ear(OTHER_VERSION)
     threading.Timer(0.3, ear.said.put, [N1]).start()
     assert chosen(mdns=ear)[0].name == "n1"

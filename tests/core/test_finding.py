@@ -119,9 +119,9 @@ def test_more_that_is_known_of_it_makes_it_no_other(sightings):
 
 
 def test_another_version_is_shown_and_closed(sightings):
-    hear(sightings, beacon(version=2))
+    hear(sightings, beacon(version=99))
     (one,) = sightings.found()
-    assert one.closed == f"speaks protocol 2, this mcloud speaks {VERSION}"
+    assert one.closed == f"speaks protocol 99, this mcloud speaks {VERSION}"
 
 
 def test_who_copies_a_beacon_with_another_version_or_name_does_not_close_or_rename_it(sightings):

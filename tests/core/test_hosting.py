@@ -1,5 +1,6 @@
 """What the initiator does with what its joiners say: its gates open and close by it."""
 
+import hashlib
 import threading
 import time
 from types import SimpleNamespace
@@ -53,7 +54,13 @@ class Session:
 
 
 def _guest(name, **more):
-    return SimpleNamespace(name=name, address="10.0.0.2", reason="the disk burns", facts={}, **more)
+    mark = _mark(name)
+    said = {"name": name, "fingerprint": mark, "address": "10.0.0.2", "reason": "the disk burns", "facts": {}}
+    return SimpleNamespace(**said | more)
+
+
+def _mark(name):
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 @pytest.fixture
@@ -63,7 +70,10 @@ def folder():
 
 
 def _inputs(others="go-on"):
-    nodes = [{"name": f"n{n}", "addresses": ["10.0.0.1"], "founder": n == 1} for n in (1, 2, 3)]
+    nodes = [
+        {"name": f"n{n}", "addresses": ["10.0.0.1"], "founder": n == 1, "fingerprint": _mark(f"n{n}")}
+        for n in (1, 2, 3)
+    ]
     return Inputs.model_validate(
         {
             "run": "0" * 16,
@@ -181,7 +191,7 @@ def test_who_is_cut_off_gives_its_turn_to_the_next(host_of):
     end = _in_a_thread(made.execution, "enter")
     made.hosting.ready(_guest("n2"), "service", b"")
     made.hosting.ready(_guest("n3"), "service", b"")
-    made.hosting.cut_off("n2", "nothing was heard of it")
+    made.hosting.cut_off(_guest("n2"), "nothing was heard of it")
     made.hosting.settled(_guest("n3"), Joined(stage="enter"))
     assert end() is None
 
@@ -221,7 +231,19 @@ def test_who_fails_while_a_smaller_roster_takes_over_is_not_waited_for(host_of):
 
 def test_strangers_to_the_roster_are_nobodys_failure(host_of):
     made = host_of()
-    made.hosting.cut_off("n9", "whatever")
+    made.hosting.cut_off(_guest("n9"), "whatever")
+    assert made.hosting.failed == {}
+
+
+def test_who_is_cut_off_is_known_by_its_certificate_whatever_it_is_called_now(host_of):
+    made = host_of()
+    made.hosting.cut_off(_guest("n9", fingerprint=_mark("n2")), "nothing was heard of it")
+    assert made.hosting.failed == {"n2": "nothing was heard of it"}
+
+
+def test_a_namesake_of_one_in_the_roster_is_not_cut_off_in_its_place(host_of):
+    made = host_of()
+    made.hosting.cut_off(_guest("n2", fingerprint=_mark("n9")), "it left")
     assert made.hosting.failed == {}
 
 
@@ -246,6 +268,6 @@ def test_with_each_notice_of_a_joiner_a_program_is_told_where_it_is(folder):
     )  # fmt: skip
     hosting.noticed(_guest("n2", standing="here"), "is here")
     hosting.expect(_inputs("go-on"))
-    hosting.cut_off("n3", "it left")
+    hosting.cut_off(_guest("n3"), "it left")
     assert len(notices) == 2
     assert seen == [("n2", "here"), ("n3", "failed")]

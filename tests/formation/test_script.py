@@ -20,6 +20,7 @@ from mcloud.session.initiator import Initiator
 from mcloud.session.joiner import Joiner, Peer
 from mcloud.session.protocol import (
     SCRIPT,
+    VERSION,
     Admission,
     Failed,
     Farewell,
@@ -258,7 +259,7 @@ def messages(credentials, inputs, plugins, digest):
     )
     said = [
         Hello(
-            version=1, role="joiner", methods=("words",), nonce="0" * 32, name="n2", address="10.0.0.2",
+            version=VERSION, role="joiner", methods=("words",), nonce="0" * 32, name="n2", address="10.0.0.2",
             certificate=credentials["n2"].certificate,
         ),
         Introduction(node=node, versions=plugins.versions),
@@ -635,7 +636,7 @@ def _answered(ends, message):
 @pytest.mark.parametrize(
     ("update", "reason"),
     [
-        ({"version": 2}, "speaks version 2"),
+        ({"version": 99}, "speaks version 99"),
         ({"role": "initiator"}, "no joiner"),
         ({"methods": ("another",)}, "no joiner"),
         ({"certificate": "no certificate"}, "certificate"),
@@ -651,7 +652,7 @@ def test_an_initiator_greets_only_who_can_join(initiator, ends, messages, update
 @pytest.mark.parametrize(
     ("update", "reason"),
     [
-        ({"version": 2}, "speaks version 2"),
+        ({"version": 99}, "speaks version 99"),
         ({"role": "joiner"}, "no initiator"),
         ({"methods": ("another",)}, "no initiator"),
         ({"methods": ("words", "another")}, "no initiator"),

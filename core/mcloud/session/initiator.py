@@ -13,6 +13,7 @@ from typing import Any, Literal
 from mcloud.errors import McloudError, ProtocolError
 from mcloud.model import Channel, Role
 from mcloud.plugins import Plugins
+from mcloud.session import possession
 from mcloud.session.binding import binding_of
 from mcloud.session.certificates import Credentials, short
 from mcloud.session.due import NOT_PICKED, RUNNING, Phase, due, size, timely
@@ -72,7 +73,7 @@ class Initiator:
         if self.book is None:
             raise ProtocolError("nobody new is expected in this session")
         mine, theirs, hello = self.greet(connection)
-        self.agree(connection, self.book, mine=mine, theirs=theirs)
+        self.agree(connection, self.book, mine=mine, theirs=theirs, certificate=hello.certificate)
         guest = self.lobby.pin(hello.name, hello.certificate, connection.peer_address)
         self.on_pin(guest)
         self.listener.noticed(guest, f"knows the code (fingerprint {short(guest.fingerprint)})")
@@ -97,8 +98,10 @@ class Initiator:
         connection.send(mine)
         return mine, theirs, hello
 
-    def agree(self, connection: Connection, book: GuessBook, *, mine: bytes, theirs: bytes) -> None:
-        """Let the trust plugin prove both sides to each other; a failure stays booked as a guess."""
+    def agree(
+        self, connection: Connection, book: GuessBook, *, mine: bytes, theirs: bytes, certificate: str
+    ) -> None:
+        """Have the code proven on both sides, a failure stays booked as a guess; then the other key."""
         binding = binding_of(
             initiator_hello=mine,
             joiner_hello=theirs,
@@ -108,6 +111,7 @@ class Initiator:
         channel: Channel
         with book.exchange(connection, source=source_of(connection.peer_address)) as (channel, code):
             self.plugins.trust(self.method, channel=channel, code=code, role=Role.INITIATOR, binding=binding)
+        possession.verify(connection.receive(timeout=10), certificate=certificate, binding=binding)
 
     # ---- after trust ----------------------------------------------------------------------------------
 
@@ -131,8 +135,7 @@ class Initiator:
         """Hear who it is; it stays connected until it has heard why, if it is refused."""
         said = decode(connection.receive(timeout=60), Introduction)
         # Who is in the middle of a run was looked at before it began.
-        twin = let_in(guest, connection, said, lobby=self.lobby, vet=None if said.run else self.vet)
-        if twin is not None:
+        if twin := let_in(guest, connection, said, lobby=self.lobby, vet=None if said.run else self.vet):
             self.listener.noticed(guest, f"stays; another machine was refused: {twin.reason}")
             turn_away(connection, twin)
             raise ConnectionLost(twin.reason, reason="turned away")
@@ -230,11 +233,8 @@ class Initiator:
     def _hear_farewell(self, guest: Guest, message: Farewell) -> None:
         if message.mood == "done" and self.farewell is not None and self.farewell.mood == "done":
             self.listener.parted(guest)
-        guest.reason, guest.goodbye = guest.reason or message.reason, message.mood
         # Who is stopped in the middle of the run may come back, and go on.
-        stopped = message.mood == "aborted" and self.phase in RUNNING
-        if guest.standing == "here" and not stopped:
-            guest.standing = "parted"
+        guest.part(message, for_good=message.mood != "aborted" or self.phase not in RUNNING)
 
     def _dismiss(self, guest: Guest, connection: Connection, reason: str) -> None:
         """Send away a joiner that does not keep to the script; its part in a run that began is over."""

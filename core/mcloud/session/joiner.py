@@ -11,10 +11,11 @@ from ipaddress import ip_address
 
 from pydantic import SecretStr
 
-from mcloud.errors import McloudError, ProtocolError, SettingsError
+from mcloud.errors import McloudError, ProtocolError
 from mcloud.fitting import ITSELF, own_version
 from mcloud.model import Beacon, Channel, Node, Role
 from mcloud.plugins import Plugins
+from mcloud.session import possession
 from mcloud.session.binding import binding_of
 from mcloud.session.certificates import Credentials, fingerprint, vetted
 from mcloud.session.guesses import Tries
@@ -37,6 +38,7 @@ from mcloud.session.protocol import (
     encode,
     refuse_other_version,
 )
+from mcloud.session.refusing import refused
 from mcloud.session.transport import Connection, ConnectionLost, dial
 from mcloud.session.work import Work
 
@@ -83,7 +85,7 @@ class Joiner:
         try:
             connection.receive(timeout=10)
         except (ConnectionLost, TimeoutError):
-            # The initiator pins first and closes then: only now may we come back as ourselves.
+            # The initiator pins first and closes then.
             return Peer(hello.name, str(beacon.address), beacon.port, hello.certificate)
         raise ProtocolError("the initiator went on talking after trust was established")
 
@@ -121,7 +123,7 @@ class Joiner:
         theirs: bytes,
         method: str,
     ) -> None:
-        """Let the trust plugin prove both sides to each other; a failure stays booked as their guess."""
+        """Have the code proven on both sides, a failure stays booked as their guess; then prove our key."""
         binding = binding_of(
             initiator_hello=theirs,
             joiner_hello=mine,
@@ -131,6 +133,7 @@ class Joiner:
         channel: Channel
         with tries.exchange(connection) as channel:
             self.plugins.trust(method, channel=channel, code=code, role=Role.JOINER, binding=binding)
+        connection.send(possession.prove(self.credentials, binding))
 
     # ---- after trust ----------------------------------------------------------------------------------
 
@@ -240,11 +243,3 @@ class Joiner:
             return lost.reason == GOODBYE
         except ProtocolError:
             return False
-
-
-def refused(said: Refusal) -> McloudError:
-    """Return the error a machine ends with that is not taken: SettingsError where something does not fit."""
-    message, hint = f"this machine was not taken: {said.reason}", said.hint or "ask the operator there"
-    if said.problems:
-        return SettingsError(message, problems=said.problems, hint=hint)
-    return McloudError(message, hint=hint)

@@ -8,7 +8,17 @@ from typing import Any, Literal, get_args
 from mcloud.errors import ProtocolError
 from mcloud.plan import Stage
 from mcloud.session.certificates import fingerprint
-from mcloud.session.protocol import Go, Introduction, Joined, Message, Mood, Outlook, Refusal, encode
+from mcloud.session.protocol import (
+    Farewell,
+    Go,
+    Introduction,
+    Joined,
+    Message,
+    Mood,
+    Outlook,
+    Refusal,
+    encode,
+)
 from mcloud.session.transport import Connection, ConnectionLost
 
 Standing = Literal["here", "away", "trusted", "parted", "failed", "refused"]
@@ -26,6 +36,8 @@ class Guest:
     address: str = ""
     standing: Standing = "trusted"
     connection: Connection | None = None
+    taken: bool = False
+    """It is in the roster of a run that began before this session: its name stays what it is."""
     introduction: Introduction | None = None
     outlook: Outlook | None = None
     reason: str = ""
@@ -79,6 +91,12 @@ class Guest:
         self.entering = self.entering and message.stage != "enter"
         self.facts = message.facts or self.facts
 
+    def part(self, message: Farewell, *, for_good: bool) -> None:
+        """Take note of its goodbye; `for_good`: it is not expected back."""
+        self.reason, self.goodbye = self.reason or message.reason, message.mood
+        if self.standing == "here" and for_good:
+            self.standing = "parted"
+
     def enter_again(self) -> None:
         """Forget how far it came: it goes through the stage `enter` once more, with a smaller roster."""
         with self.lock:
@@ -122,18 +140,20 @@ class Lobby:
         """Fingerprints of those who take part; None: that is not clear yet."""
         self._guests: dict[str, Guest] = {}
 
-    def pin(self, name: str, certificate: str, address: str = "") -> Guest:
+    def pin(self, name: str, certificate: str, address: str = "", *, taken: bool = False) -> Guest:
         """Trust a machine's certificate from now on; the same one again changes nothing but its name.
 
-        Not even that while it is here: then it is another machine with the same certificate.
+        Not even that while it is here, because then it is another machine with the same certificate, and
+        never once it was `taken` (which it also is by being chosen): it is in a roster by that name.
         """
         mark = fingerprint(certificate)
         with self.changed:
             guest = self._guests.setdefault(
                 mark, Guest(name=name, fingerprint=mark, certificate=certificate, address=address)
             )
-            if guest.standing != "here":
+            if guest.standing != "here" and not guest.taken and mark not in (self.chosen or ()):
                 guest.name = name
+            guest.taken = guest.taken or taken
             self.changed.notify_all()
             return guest
 

@@ -12,7 +12,7 @@ from mcloud.inputs import Inputs
 from mcloud.model import HostName, Node, Printable
 from mcloud.watch import Happening
 
-VERSION = 1
+VERSION = 2
 PORT = 9442
 
 GOODBYE = "goodbye"

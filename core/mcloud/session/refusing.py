@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-from mcloud.errors import ProtocolError
+from mcloud.errors import McloudError, ProtocolError, SettingsError
 from mcloud.model import Node
 from mcloud.session.certificates import vetted
 from mcloud.session.due import NOT_PICKED
@@ -112,3 +112,11 @@ def send_away(connection: Connection, reason: str) -> None:
     with suppress(ConnectionLost, ProtocolError):
         connection.send(encode(message))
     connection.close(reason)
+
+
+def refused(said: Refusal) -> McloudError:
+    """Return the error a machine ends with that is not taken: SettingsError where something does not fit."""
+    message, hint = f"this machine was not taken: {said.reason}", said.hint or "ask the operator there"
+    if said.problems:
+        return SettingsError(message, problems=said.problems, hint=hint)
+    return McloudError(message, hint=hint)
