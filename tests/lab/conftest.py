@@ -11,6 +11,29 @@ import pytest
 from mcloud.lab import Lab
 from mcloud.lab.layout import IMAGES, STATE
 
+OWN_STATE = Path("/var/lib/mcloud")
+MADE_BY_TESTS = OWN_STATE / "made-by-tests"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def used_machine():
+    """Let all these tests run on a machine that mcloud itself was used on, whether or not it was.
+
+    What is planted means nothing to mcloud. Several test runs may be at it side by side.
+    """
+    try:
+        OWN_STATE.mkdir(mode=0o700)
+        MADE_BY_TESTS.touch()
+    except FileExistsError:
+        pass
+    planted = OWN_STATE / f"planted-by-test-{os.getpid()}"
+    planted.touch()
+    yield
+    planted.unlink()
+    if list(OWN_STATE.iterdir()) == [MADE_BY_TESTS]:
+        MADE_BY_TESTS.unlink(missing_ok=True)
+        OWN_STATE.rmdir()
+
 
 @pytest.fixture(scope="module")
 def make_lab():

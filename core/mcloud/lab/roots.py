@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import sys
 import time
 from pathlib import Path
@@ -45,6 +46,9 @@ PATIENCE = 5
 
 FOLDER = Path("usr/local/lib/mcloud-lab")
 
+HIDDEN = (Path("var/lib/mcloud"), Path("var/log/journal"))
+"""What this machine has, or may come to have later, and none of the lab's machines sees."""
+
 
 def root(lab: str, machine: str) -> Path:
     """Return where a machine's file system is mounted."""
@@ -63,6 +67,8 @@ def build(layout: Layout, machine: MachineLayout) -> None:
     top = root(layout.name, machine.name)
     for folder in ("upper", "work", "root"):
         (top.with_name(folder)).mkdir(parents=True, exist_ok=True)
+    for path in HIDDEN:
+        _hide(top.with_name("upper"), path)
     layers = f"lowerdir=/,upperdir={top.with_name('upper')},workdir={top.with_name('work')}"
     execute(["mount", "-t", "overlay", f"mcloud-lab-{machine.name}", "-o", layers, str(top)])
     _write_identity(top, layout, machine)
@@ -126,8 +132,17 @@ def _write_identity(top: Path, layout: Layout, machine: MachineLayout) -> None:
     _replace(top / "etc/machine-id", "")  # empty: systemd gives each machine its own
     (top / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     (top / "usr/sbin/policy-rc.d").unlink(missing_ok=True)  # on a real machine, services may start
-    for folder in ("var/lib/mcloud", "var/log/journal"):
-        shutil.rmtree(top / folder, ignore_errors=True)
+
+
+def _hide(upper: Path, path: Path) -> None:
+    """Let something not be there, whether or not the layer below has it, or gets it while the lab is up."""
+    for folder in reversed(path.parents[:-1]):
+        (upper / folder).mkdir(exist_ok=True)
+        like = Path("/", folder).stat()  # the upper layer's owner and mode are those that are seen
+        os.chown(upper / folder, like.st_uid, like.st_gid)
+        (upper / folder).chmod(stat.S_IMODE(like.st_mode))
+    # A whiteout (Linux, Documentation/filesystems/overlayfs.rst).
+    os.mknod(upper / path, stat.S_IFCHR, os.makedev(0, 0))
 
 
 def _mask(top: Path) -> None:
