@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mcloud.cloud import plan_for
 from mcloud.context import Context, Surroundings, read_offers
 from mcloud.errors import McloudError, ProtocolError, RunFailed, ServiceError
+from mcloud.holding import FOUNDATIONS, Holding, last_first
 from mcloud.host import Host
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
@@ -18,8 +20,7 @@ from mcloud.steps import Step
 from mcloud.watch import Watch, nobody, of_step
 
 OURS = frozenset({"started", "done", "failed"})
-FOUNDATIONS = frozenset({"bootstrap", "join"})
-"""Hooks whose undo ends the service on this machine: what lived inside it is gone then."""
+UNKNOWN = "it was done by another version of its plugin, which alone knows how to take it back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,14 @@ def all_planned(plugins: Plugins, state: State, journal: Journal) -> Plan:
 
 
 def to_undo(plan: Plan, journal: Journal) -> Sequence[tuple[str, Lane, Step]]:
-    """Return the steps that this run changed something with, the last one first."""
+    """Return the steps that this run changed something with, the last one first; see `last_first`."""
     begun: dict[str, None] = {}
     for line in journal.lines():
         if line["event"] == "started" and line["key"] in plan.steps:
             begun.pop(line["key"], None)
             begun[line["key"]] = None
     found = []
-    for key in reversed(begun):
+    for key in last_first(plan, tuple(begun)):
         lane, step = plan.steps[key]
         if isinstance(step, Step) and step.probe is not None and journal.last(key) in OURS:
             found.append((key, lane, step))
@@ -99,7 +100,8 @@ def forgotten(plan: Plan, journal: Journal) -> Sequence[str]:
 def undo(around: Surroundings, *, watch: Watch = nobody, forget: Callable[[], None] = lambda: None) -> Undone:
     """Walk the journal backwards and take back each step; a failure is noted and does not stop the walk.
 
-    Once nothing is left `forget` is called: it takes away what is kept of the run beside its journal,
+    Where a step could not be taken back, what it stands on is left, too, with that as the reason. Once
+    nothing is left `forget` is called: it takes away what is kept of the run beside its journal,
     before that says that all was taken back, and nobody looks at it any more. Can be interrupted and
     called again. Steps that failed to be undone count as gone if the founding or the join of their
     service was undone after them, and they cannot be seen any more.
@@ -112,36 +114,52 @@ def undo(around: Surroundings, *, watch: Watch = nobody, forget: Callable[[], No
         watch(of_step(*around.plan.steps[key], "report", text=text))
 
     around.report = report
-    unknown = "it was done by another version of its plugin, which alone knows how to take it back"
-    taken, left = list[str](), dict.fromkeys(forgotten(around.plan, journal), unknown)
+    taken, left = list[str](), dict.fromkeys(forgotten(around.plan, journal), UNKNOWN)
     # All of them first: what a step wanted was made before it, and is walked to after it.
     for key, (_lane, maker) in around.plan.steps.items():
         around.board.put(key, read_offers(journal.offers(key), maker.offers))
-    for key, lane, step in to_undo(around.plan, journal):
-        reason = _take_back(around, key, lane, step)
-        if reason is None:
-            journal.write("undone", key)
+    keys = tuple(key for key, _lane, _step in to_undo(around.plan, journal))
+    holding = Holding(around.plan, keys, seen=partial(_still_seen, around))
+    while keys:
+        for key in keys:
+            left.pop(key, None)
+            if (reason := _let_go(around, key, holding, watch)) is None:
+                taken.append(key)
+            else:
+                left[key] = reason
+        gone = _gone_with_their_service(around, left)
+        for key in gone:
+            journal.write("undone", key, note="gone with its service")
             taken.append(key)
-        else:
-            left[key] = reason
-        if step.undo is not None:
-            watch(of_step(lane, step, "undone" if reason is None else "left", text=reason or ""))
-    gone = [key for key in around.plan.steps if journal.last(key) == "undone"]
-    went = [key for key in left if _went_with_its_service(around.plan, key, gone, left)]
-    for key in [key for key in went if not _still_seen(around, key)]:
-        journal.write("undone", key, note="gone with its service")
-        taken.append(key)
-        del left[key]
+            del left[key]
+        keys = holding.free(gone)
     if not left:
         forget()
         journal.write("reverted")
     return Undone(tuple(taken), left)
 
 
-def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> str | None:
-    """Undo one step; return why it is still there, or None."""
+def _let_go(around: Surroundings, key: str, holding: Holding, watch: Watch) -> str | None:
+    """Undo one step, unless something that is left stands on it; return why it is still there, or None."""
+    lane, step = around.plan.steps[key]
+    assert isinstance(step, Step)  # noqa: S101 - gates are never begun
     if step.undo is None:
         return "this step cannot be taken back"
+    if (consumer := holding.hold(key)) is not None:
+        reason: str | None = f"left because {consumer} is still there"
+    else:
+        reason = _take_back(around, key, lane, step)
+        if reason is not None:
+            holding.fail(key)
+    if reason is None:
+        around.journal.write("undone", key)
+    watch(of_step(lane, step, "undone" if reason is None else "left", text=reason or ""))
+    return reason
+
+
+def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> str | None:
+    """Undo one step; return why it is still there, or None."""
+    assert step.undo is not None  # noqa: S101 - asked of steps with an undo only
     try:
         step.undo(Context(around, lane, step, doing="undo"))
         still_there = look(around, lane, step) is not None
@@ -150,6 +168,13 @@ def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> str | 
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the walk must go on
         return f"{type(error).__name__}: {error}"
     return f"{key} was undone without an error, but can still be seen" if still_there else None
+
+
+def _gone_with_their_service(around: Surroundings, left: Mapping[str, str]) -> dict[str, str]:
+    """Return of the steps that are left those that went with their service, and cannot be seen any more."""
+    gone = [key for key in around.plan.steps if around.journal.last(key) == "undone"]
+    went = [key for key in left if _went_with_its_service(around.plan, key, gone, left)]
+    return {key: left[key] for key in went if not _still_seen(around, key)}
 
 
 def _still_seen(around: Surroundings, key: str) -> bool:
