@@ -23,7 +23,7 @@ from mcloud.forms.offered import (
     shared_networks,
     stable_path,
 )
-from mcloud.host import FileStat, Host, Result
+from mcloud.host import FileImage, FileStat, Host, Result
 from mcloud.model import (
     API,
     Beacon,
@@ -69,6 +69,7 @@ __all__ = [
     "Disk",
     "DiskChoice",
     "Duration",
+    "FileImage",
     "FileStat",
     "Host",
     "HostName",

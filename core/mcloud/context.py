@@ -12,6 +12,7 @@ from mcloud.deadlines import advice
 from mcloud.errors import PluginError, ServiceError
 from mcloud.host import Host
 from mcloud.journal import Journal
+from mcloud.keeping import KeptFiles
 from mcloud.offers import JoinToken, Offer
 from mcloud.plan import Lane, Plan
 from mcloud.steps import Step
@@ -136,6 +137,21 @@ class Context:
     def has_kept(self, key: str) -> bool:
         """Whether `keep` was called with this key."""
         return self._around.journal.kept(self.key, key)[0]
+
+    def keep_file(self, path: str) -> None:
+        """Keep what is at a path; the first image wins."""
+        if self._doing != "run":
+            raise self._wrong(f"it keeps {path} while it is in its {self._doing}")
+        if self._step.undo is None:
+            raise self._wrong(f"it keeps {path}, and has no undo that could restore it")
+        KeptFiles(self._around.journal).keep(self.host, self.key, path)
+
+    def restore_file(self, path: str) -> None:
+        """Make a path what it was when it was kept."""
+        if self._doing == "probe":
+            raise self._wrong(f"it restores {path} in its probe")
+        if said := KeptFiles(self._around.journal).restore(self.host, self.key, path):
+            self.report(said)
 
     def report(self, text: str) -> None:
         """Show one line of progress."""

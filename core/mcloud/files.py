@@ -1,6 +1,7 @@
 """Write a file so that a crash at any moment leaves the old one or the new one, never half of it."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -34,6 +35,28 @@ def remove_file(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         path.unlink()
         sync_folder(path.parent)
+
+
+def replace_link(path: Path, says: str) -> None:
+    """Put a symbolic link in place in one go, synced, over a file or link. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.mcloud")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(says)
+    temporary.rename(path)
+    sync_folder(path.parent)
+
+
+def remove_empty(path: Path) -> None:
+    """Remove a folder, synced, if it is one, is there and is empty. Raises OSError."""
+    try:
+        path.rmdir()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY}:  # EBUSY: something is mounted there
+            return
+        raise
+    sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -47,9 +47,9 @@ class Run:
     def story(self) -> Iterator[Told]:
         """Yield what happened, oldest first; what a step kept for its undo is left out."""
         for line in self.lines:
-            if line["event"] in ABOUT_STEPS:
+            if line["event"] in ABOUT_STEPS or (line["event"] == "restored" and "note" in line):
                 yield _of_step(line)
-            elif line["event"] not in {"kept", "applied"}:
+            elif line["event"] not in {"kept", "restored", "applied"}:
                 yield Told(_at(line), line["event"], text=_whom(line))
 
 

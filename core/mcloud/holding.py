@@ -1,6 +1,6 @@
 """What an undo leaves where it is, because something that could not be taken back still stands on it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from mcloud.plan import STAGES, Lane, Plan
@@ -75,7 +75,7 @@ class Holding:
             self.held[key] = consumer
         return consumer
 
-    def free(self, gone: Mapping[str, object]) -> tuple[str, ...]:
+    def free(self, gone: Collection[str]) -> tuple[str, ...]:
         """Forget what is gone by now; return the steps that only it held, in the order of the walk."""
         if not {*self.failed} & {*gone}:
             return ()

@@ -32,6 +32,28 @@ class FileStat:
     size: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileImage:
+    """What is at a path, enough to put it back: content, mode, owner, link; neither times nor ACLs."""
+
+    content: bytes | None = None
+    """Of the file, links followed; None where there is none."""
+    mode: int = 0
+    owner: str = ""
+    """`user:group` as `Host.write` takes it, in numbers on a real machine."""
+    link: str | None = None
+    """What a symbolic link at the path says; None where the path itself is none."""
+    target: str = ""
+    """Where the path leads, all links followed: the path itself if there are none."""
+    missing: tuple[str, ...] = ()
+    """Folders above the target that are not there, the outermost first."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing at all at the path."""
+        return self.content is None and self.link is None
+
+
 class Host(Protocol):
     """This machine, as steps and `inspect` see it. There are no remote hosts."""
 
@@ -74,9 +96,29 @@ class Host(Protocol):
     ) -> None:
         """Write a file atomically, parents made as needed; None removes it (no error if absent).
 
-        `owner` is `user` or `user:group`. The content may hold secrets if `mode` gives group and
-        others nothing; else that is refused (PluginError).
+        `owner` is `user` or `user:group`, by names or numbers. The content may hold secrets if `mode`
+        gives group and others nothing; else that is refused (PluginError). A link is followed, and what
+        is there and is no file (a device, a folder) is not replaced (ServiceError).
         """
+        ...
+
+    def image(self, path: str) -> FileImage:
+        """Return all that `put_back` needs of a file, of any content, or of its absence.
+
+        Raises ServiceError for what is no file (a folder, a device), cannot be read or is too large.
+        """
+        ...
+
+    def put_back(self, path: str, image: FileImage) -> None:
+        """Make a path what it was: content, mode, owner, link, or nothing; parents made as needed.
+
+        Raises ServiceError, before anything is changed, if the path would lead elsewhere than it did.
+        What it holds is not looked at: what all could read before, all can read again.
+        """
+        ...
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder if it is empty; else, and where there is none, do nothing."""
         ...
 
     def stat(self, path: str) -> FileStat | None:

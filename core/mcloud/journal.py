@@ -16,7 +16,7 @@ Event = Literal[
     "plan",  # first line: all inputs of planning
     "cut", "grown",  # a smaller, or larger, roster from here on
     "started", "done", "adopted", "failed", "undone", "left",  # about a step; the last one wins
-    "kept",  # what was there before a step, for its undo
+    "kept", "restored",  # what was there before a step, for its undo; a file of others is there again
     "applied",  # what a joiner's lane sends along when it asks for its token
     "parted",  # a joiner heard that the cloud is formed
     "finished",  # the run is complete
@@ -30,6 +30,9 @@ ABOUT_STEPS = frozenset({"started", "done", "adopted", "failed", "undone", "left
 
 class Journal:
     """One run's journal; every write is on disk when it returns. Safe to use from several threads."""
+
+    lasting = True
+    """Whether it is on disk, and what is kept beside it can be found again."""
 
     def __init__(self, path: Path, lines: Sequence[Mapping[str, Any]], secrets: Secrets) -> None:
         """Take over lines that are already on disk; use `create` or `open`."""
@@ -152,6 +155,11 @@ class Journal:
     def kept(self, key: str, name: str) -> tuple[bool, str | None]:
         """Return whether a step kept something under this name, and what."""
         return (key, name) in self._kept, self._kept.get((key, name))
+
+    def all_kept(self) -> Mapping[tuple[str, str], str | None]:
+        """Return all that steps kept, by step key and name, the first one first."""
+        with self._lock:
+            return dict(self._kept)
 
     def write(self, event: Event, key: str = "", **data: Any) -> None:
         """Append one line and sync it. Raises PluginError if it would hold a known secret."""

@@ -6,25 +6,22 @@ import stat
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import requests
 from pydantic import SecretBytes, SecretStr
 
 from mcloud.commands import ended_badly, ended_late, not_there, said_too_much
 from mcloud.errors import PluginError, ServiceError
-from mcloud.files import make_folders, remove_file, replace_file
-from mcloud.host import FileStat, Result
+from mcloud.files import make_folders, remove_empty, remove_file, replace_file
+from mcloud.host import FileImage, FileStat, Result
+from mcloud.images import LARGEST_FILE, image_of, put_image, read_whole, refuse_no_file
 from mcloud.process import run_program
 from mcloud.rooted import inside
 from mcloud.secrets import Secrets
 from mcloud.unixhttp import unix_session
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
-
-PIECE = 64 * 1024
-LARGEST_FILE = 8 * 1024 * 1024
-"""Bytes `read` takes; no file that a step has to know is larger."""
 
 SETTLING = 10.0
 
@@ -98,8 +95,7 @@ class LocalHost:
     def read(self, path: str) -> str | None:
         """Return a text file's content, as `Host.read` says; ServiceError if it is no text or too large."""
         try:
-            with self._at(path).open("rb") as file:
-                content = _bounded(file)
+            content, _ = read_whole(self._at(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -133,11 +129,31 @@ class LocalHost:
                     remove_file(self._at(path, last=False))
                     return
                 target = self._at(path)
+                refuse_no_file(target, path)
                 make_folders(target.parent, mode=0o755)
                 data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
                 replace_file(target, data, mode=mode, owner=ids)
         except OSError as error:
             raise ServiceError(f"cannot write {path}: {error.strerror}") from error
+
+    def image(self, path: str) -> FileImage:
+        """Return all that `put_back` needs of a file, as `Host.image` says."""
+        return image_of(self._root, path)
+
+    def put_back(self, path: str, image: FileImage) -> None:
+        """Make a path what it was, as `Host.put_back` says."""
+        try:
+            with self._writing:
+                put_image(self._root, path, image)
+        except OSError as error:
+            raise ServiceError(f"cannot put {path} back: {error.strerror}") from error
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder if it is empty, as `Host.remove_folder` says."""
+        try:
+            remove_empty(self._at(path, last=False))
+        except OSError as error:
+            raise ServiceError(f"cannot remove {path}: {error.strerror}") from error
 
     def stat(self, path: str) -> FileStat | None:
         """Return what is at a path, as `Host.stat` says."""
@@ -196,8 +212,10 @@ class LocalHost:
                 )
 
     def _ids(self, owner: str) -> tuple[int, int]:
-        """Return the numbers of `user` or `user:group`, by that machine's own lists."""
+        """Return the numbers of `user` or `user:group`: names by that machine's own lists."""
         user, _, group = owner.partition(":")
+        if user.isdecimal() and group.isdecimal():
+            return int(user), int(group)
         of_user = self._entry("passwd", user)
         gid = of_user[3] if not group else self._entry("group", group)[2]
         return int(of_user[2]), int(gid)
@@ -226,15 +244,3 @@ def _kind(mode: int) -> Literal["file", "folder", "block", "socket", "other"]:
     if stat.S_ISBLK(mode):
         return "block"
     return "socket" if stat.S_ISSOCK(mode) else "other"
-
-
-def _bounded(file: BinaryIO) -> bytes:
-    """Return what is in a file, one byte more than we take at most; in pieces.
-
-    The kernel makes a buffer as large as what is asked for at once when a setting under /proc/sys is read.
-    """
-    pieces, left = list[bytes](), LARGEST_FILE + 1
-    while left > 0 and (piece := file.read(min(left, PIECE))):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)

@@ -69,6 +69,8 @@ class Left:
 class _InMemory(Journal):
     """The journal of a run that keeps nothing: a reset has to work on a disk that is full or broken."""
 
+    lasting = False
+
     def __init__(self) -> None:
         super().__init__(Path("/dev/null"), (), Secrets())
 

@@ -10,6 +10,7 @@ from graphlib import TopologicalSorter
 from mcloud.context import Context, Surroundings, read_offers, write_offers
 from mcloud.errors import McloudError, PluginError, RunFailed
 from mcloud.journal import Event
+from mcloud.keeping import KeptFiles
 from mcloud.offers import Offer
 from mcloud.plan import Gate, Lane, Plan, Stage
 from mcloud.preview import check_declared, look, look_again, verified
@@ -198,7 +199,10 @@ class Execution:
         journal.write("started", key)
         self._tell(key, "started")
         began = time.monotonic()
-        returned = step.run(Context(self.around, lane, step, doing="run"))
+        try:
+            returned = step.run(Context(self.around, lane, step, doing="run"))
+        finally:
+            KeptFiles(journal).note(self.around.host, key)
         if returned is not None:
             raise PluginError(
                 f"{key}: run returned something, but what it offers is what its probe sees",

@@ -111,7 +111,9 @@ class State:
         number = next(n for n in itertools.count(1) if not self.journal_path(f"{run}-{n}").exists())
         name, index = f"{run}-{number}", self.folder / "runs" / "index"
         with self._writing, _told(index):
-            self.journal_path(run).rename(self.journal_path(name))
+            for suffix in (".aside", ".jsonl"):
+                if (path := self.journal_path(run).with_suffix(suffix)).exists():
+                    path.rename(self.journal_path(name).with_suffix(suffix))
             entries = [
                 entry.model_copy(update={"id": name}) if entry.id == run else entry for entry in self.runs()
             ]

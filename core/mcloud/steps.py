@@ -66,6 +66,26 @@ class StepContext(Protocol):
         """Whether `keep` was called with this key: in `undo`, whether `run` got as far as that."""
         ...
 
+    def keep_file(self, path: str) -> None:
+        """Keep what is at a path, whatever it holds, before a file that need not be ours is changed.
+
+        Kept are bytes, mode, owner and group, whether it is a symbolic link, that it is not there, and which
+        folders above it are not. On disk, for root alone and never in the journal, when this returns; the
+        first image kept wins, also when a half-done step runs again. Raises ServiceError for what is no
+        file (a folder, a device) or larger than 8 MiB. Only in `run`, of a step with an undo.
+        """
+        ...
+
+    def restore_file(self, path: str) -> None:
+        """Make a path what it was when this step kept it; do nothing if it never did. Not in a probe.
+
+        Folders that were not there before the run and are empty now go, too. What somebody else has made
+        of the file since this step ran is kept for the operator, who is told where. What a step kept and
+        its undo does not restore by itself is restored right after that. Raises ServiceError if what is
+        there now is no file, or the path leads elsewhere now.
+        """
+        ...
+
     def report(self, text: str) -> None:
         """Show one line of progress beside this step."""
         ...

@@ -11,6 +11,7 @@ from mcloud.holding import FOUNDATIONS, Holding, last_first
 from mcloud.host import Host
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
+from mcloud.keeping import KeptFiles
 from mcloud.plan import Lane, Plan
 from mcloud.plugins import Plugins
 from mcloud.preview import look
@@ -130,11 +131,12 @@ def undo(around: Surroundings, *, watch: Watch = nobody, forget: Callable[[], No
         gone = _gone_with_their_service(around, left)
         for key in gone:
             journal.write("undone", key, note="gone with its service")
-            taken.append(key)
             del left[key]
+        taken += gone
         keys = holding.free(gone)
     if not left:
         forget()
+        KeptFiles(journal).forget()
         journal.write("reverted")
     return Undone(tuple(taken), left)
 
@@ -162,6 +164,7 @@ def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> str | 
     assert step.undo is not None  # noqa: S101 - asked of steps with an undo only
     try:
         step.undo(Context(around, lane, step, doing="undo"))
+        _restore_files(around, key)
         still_there = look(around, lane, step) is not None
     except McloudError as error:
         return str(error)
@@ -170,11 +173,30 @@ def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> str | 
     return f"{key} was undone without an error, but can still be seen" if still_there else None
 
 
-def _gone_with_their_service(around: Surroundings, left: Mapping[str, str]) -> dict[str, str]:
-    """Return of the steps that are left those that went with their service, and cannot be seen any more."""
+def _gone_with_their_service(around: Surroundings, left: dict[str, str]) -> Sequence[str]:
+    """Return of the steps that are left those that went with their service, and cannot be seen any more.
+
+    What they kept of others' files is put back; where that fails, `left` says why.
+    """
     gone = [key for key in around.plan.steps if around.journal.last(key) == "undone"]
     went = [key for key in left if _went_with_its_service(around.plan, key, gone, left)]
-    return {key: left[key] for key in went if not _still_seen(around, key)}
+    left |= {key: _unrestored(around, key) for key in went if not _still_seen(around, key)}
+    return [key for key in went if not left[key]]
+
+
+def _restore_files(around: Surroundings, key: str) -> None:
+    """Put back what a step kept of others' files and has not put back by itself."""
+    for said in KeptFiles(around.journal).restore_rest(around.host, key):
+        around.report(key, said)
+
+
+def _unrestored(around: Surroundings, key: str) -> str:
+    """Put back the files of a step that nothing else is left of; return why that failed, or ""."""
+    try:
+        _restore_files(around, key)
+    except McloudError as error:
+        return str(error)
+    return ""
 
 
 def _still_seen(around: Surroundings, key: str) -> bool:

@@ -37,7 +37,7 @@ def _manifest(**given):
 
 
 def _write(word, ctx):
-    ctx.keep("before", ctx.host.read(FILE))
+    ctx.keep_file(FILE)
     ctx.host.write(FILE, word)
 
 
@@ -46,8 +46,7 @@ def _seen(word, ctx):
 
 
 def _restore(ctx):
-    if ctx.has_kept("before"):
-        ctx.host.write(FILE, ctx.kept("before"))
+    ctx.restore_file(FILE)
 
 
 def _step(**changed):
@@ -266,25 +265,24 @@ def test_an_inspect_that_changes_something_is_refused():
 
 
 def test_an_undo_that_does_nothing_is_refused():
-    said = _refusal(_contract(_planting(_step(undo=lambda _ctx: None))), "test_undo_restores_what_was_there")
-    assert "can still be seen" in said
+    sinner = _planting(_step(run=_keeping_text, undo=lambda _ctx: None))
+    assert "can still be seen" in _refusal(_contract(sinner), "test_undo_restores_what_was_there")
 
 
 def test_a_missing_undo_is_refused():
-    said = _refusal(_contract(_planting(_step(undo=None))), "test_undo_restores_what_was_there")
-    assert "cannot be taken back" in said
+    sinner = _planting(_step(run=_keeping_text, undo=None))
+    assert "cannot be taken back" in _refusal(_contract(sinner), "test_undo_restores_what_was_there")
 
 
 def test_a_missing_undo_can_be_declared():
-    said = _refusals(
-        _contract(_planting(_step(undo=None)), stays=("greet",), world=lambda _self, _host: None)
-    )
+    sinner = _planting(_step(run=_keeping_text, undo=None))
+    said = _refusals(_contract(sinner, stays=("greet",), world=lambda _self, _host: None))
     assert said == {}
 
 
 def test_an_undo_that_does_not_restore_is_refused():
     """It removes the file, where one was before: its probe is content, the machine's owner is not."""
-    sinner = _planting(_step(undo=lambda ctx: ctx.host.write(FILE, None)))
+    sinner = _planting(_step(run=_keeping_text, undo=_remove))
 
     def host(_self):
         made = FakeHost()
@@ -295,9 +293,15 @@ def test_an_undo_that_does_not_restore_is_refused():
     assert "did not restore" in said
 
 
+def _keeping_text(ctx):
+    ctx.keep("before", ctx.host.read(FILE))
+    ctx.host.write(FILE, "hello")
+
+
 def test_an_undo_that_believes_everything_was_kept_is_refused():
     """Where the step failed before it kept anything, undo must not restore nothing."""
-    sinner = _planting(_step(undo=lambda ctx: ctx.host.write(FILE, ctx.kept("before"))))
+    undo = lambda ctx: ctx.host.write(FILE, ctx.kept("before"))  # noqa: E731
+    sinner = _planting(_step(run=_keeping_text, undo=undo))
 
     def host(_self):
         made = FakeHost()
@@ -305,6 +309,40 @@ def test_an_undo_that_believes_everything_was_kept_is_refused():
         return made
 
     assert "left something" in _refusal(_contract(sinner, host=host), "test_half_done_can_be_taken_back")
+
+
+def _remove(ctx):
+    ctx.host.write(FILE, None)
+
+
+def test_a_folder_goes_with_the_file_that_was_kept_in_it():
+    deep = "/etc/sinner.d/deep/file"
+    sinner = _planting(
+        _step(
+            run=lambda ctx: (ctx.keep_file(deep), ctx.host.write(deep, "hello"), None)[-1],
+            probe=lambda ctx: () if ctx.host.read(deep) == "hello" else None,
+            undo=lambda ctx: ctx.restore_file(deep),
+        )
+    )
+    assert _refusals(_contract(sinner)) == {}
+
+
+def test_what_a_step_kept_is_restored_also_by_an_undo_that_forgets_it():
+    assert _refusals(_contract(_planting(_step(undo=lambda _ctx: None)))) == {}
+
+
+def test_a_probe_that_keeps_a_file_is_refused():
+    def probe(ctx):
+        ctx.keep_file(FILE)
+        return _seen("hello", ctx)
+
+    said = _refusal(_contract(_planting(_step(probe=probe))), "test_it_runs_and_its_probes_see_it")
+    assert "while it is in its probe" in said
+
+
+def test_a_file_that_is_kept_where_nothing_is_undone_is_refused():
+    said = _refusal(_contract(_planting(_step(undo=None))), "test_it_runs_and_its_probes_see_it")
+    assert "no undo that could restore it" in said
 
 
 def test_an_undo_that_leaves_something_beside_is_refused():

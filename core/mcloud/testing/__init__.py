@@ -3,8 +3,9 @@
 from mcloud.testing.channel import MemoryChannel
 from mcloud.testing.cloud import FakeCloud, Outcome
 from mcloud.testing.contract import PluginContract
+from mcloud.testing.filing import FakeFile
 from mcloud.testing.folder import memory_folder
-from mcloud.testing.host import Call, FakeFile, FakeHost, PowerLost
+from mcloud.testing.host import Call, FakeHost, PowerLost
 from mcloud.testing.offer_contract import OfferContract
 from mcloud.testing.prompts import Scripted
 from mcloud.testing.walk import Walk

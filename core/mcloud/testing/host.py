@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import requests
 from pydantic import SecretBytes, SecretStr
@@ -13,8 +13,9 @@ from requests.adapters import BaseAdapter
 
 from mcloud.commands import ended_badly, not_there
 from mcloud.errors import PluginError, ServiceError
-from mcloud.host import FileStat, Result
+from mcloud.host import FileImage, FileStat, Result
 from mcloud.secrets import Secrets
+from mcloud.testing.filing import FakeFile, Filing
 
 
 class Call(tuple[str, ...]):  # noqa: SLOT001 - a tuple has no room for slots
@@ -36,16 +37,6 @@ Answer = Callable[[Call], Result | str | None]
 
 SocketAnswer = Callable[[requests.PreparedRequest], tuple[int, Any]]
 """What a service says on its socket: a status and what becomes JSON."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FakeFile:
-    """One file (or device, socket, folder) of a FakeHost."""
-
-    content: bytes = b""
-    mode: int = 0o644
-    owner: str = "root:root"
-    kind: Literal["file", "folder", "block", "socket", "other"] = "file"
 
 
 class PowerLost(BaseException):
@@ -76,7 +67,18 @@ class FakeHost:
 
     If it raises ServiceError the machine said no: a command ends with status 1.
     """
+    made: set[str] = field(default_factory=set)
+    """Folders that were made by writing files into them and are not gone."""
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @property
+    def folders(self) -> frozenset[str]:
+        """All folders but those that every machine has, or that come and go by themselves."""
+        return self._filing.folders()
+
+    @property
+    def _filing(self) -> Filing:
+        return Filing(self.files, self.made)
 
     def run(
         self,
@@ -105,6 +107,9 @@ class FakeHost:
             raise PowerLost
         if said is None:
             raise not_there(argv)
+        if argv[0] in {"rm", "rmdir"}:
+            for path in (word for word in argv[1:] if word.startswith("/")):
+                self._filing.gone(path)
         result = Result(0, said, "") if isinstance(said, str) else said
         if check and not result.ok:
             raise ended_badly(argv, result, secrets=self.secrets)
@@ -113,7 +118,7 @@ class FakeHost:
     def read(self, path: str) -> str | None:
         """Return a text file's content, as `Host.read` says."""
         self.use(f"read {path}")
-        file = self.files.get(_absolute(path))
+        file = self.files.get(self._at(path))
         if (file is not None and file.kind == "folder") or (file is None and self._names(path)):
             raise ServiceError(f"cannot read {path}: Is a directory")
         if file is None:
@@ -136,19 +141,36 @@ class FakeHost:
             )
         with self._lock:
             if content is None:
-                self.files.pop(_absolute(path), None)
+                self._filing.remove(_absolute(path))
                 return
             data = content.encode() if isinstance(content, str) else content
             whole = owner if owner and ":" in owner else f"{owner}:{owner}" if owner else "root:root"
-            self.files[_absolute(path)] = FakeFile(content=data, mode=mode, owner=whole)
+            self._filing.put(self._at(path), FakeFile(content=data, mode=mode, owner=whole))
+
+    def image(self, path: str) -> FileImage:
+        """Return all that `put_back` needs of a file, as `Host.image` says."""
+        self.use(f"image {path}")
+        return self._filing.image(_absolute(path))
+
+    def put_back(self, path: str, image: FileImage) -> None:
+        """Make a path what it was, as `Host.put_back` says."""
+        self.use(f"put back {path}")
+        with self._lock:
+            self._filing.put_back(_absolute(path), image)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder if it is empty, as `Host.remove_folder` says."""
+        self.use(f"remove {path}")
+        with self._lock:
+            self._filing.remove_folder(_absolute(path))
 
     def stat(self, path: str) -> FileStat | None:
         """Return what is at a path, as `Host.stat` says; folders are where files are in them."""
         self.use(f"stat {path}")
-        file = self.files.get(_absolute(path))
-        if file is None and self._names(path):
+        file = self.files.get(self._at(path))
+        if file is None and (self._names(path) or path in self.made):
             file = FakeFile(kind="folder", mode=0o755)
-        if file is None:
+        if file is None or file.kind == "link":
             return None
         owner = 0 if file.owner == "root:root" else 1000
         return FileStat(kind=file.kind, mode=file.mode, uid=owner, gid=owner, size=len(file.content))
@@ -166,6 +188,9 @@ class FakeHost:
         session.adapters.clear()
         session.mount("http://localhost/", _FakeSocket(self, socket_path))
         return session
+
+    def _at(self, path: str) -> str:
+        return self._filing.at(_absolute(path))
 
     def use(self, what: str) -> None:
         """Raise what this use of the machine shall end with, if anything."""

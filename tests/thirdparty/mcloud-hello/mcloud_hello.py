@@ -41,10 +41,9 @@ def _seen(word: str, ctx: StepContext) -> Sequence[Offer] | None:
 
 
 def _write(word: str, ctx: StepContext) -> None:
-    ctx.keep("before", ctx.host.read(FILE))
+    ctx.keep_file(FILE)
     ctx.host.write(FILE, word)
 
 
 def _restore(ctx: StepContext) -> None:
-    if ctx.has_kept("before"):
-        ctx.host.write(FILE, ctx.kept("before"))  # None removes the file
+    ctx.restore_file(FILE)

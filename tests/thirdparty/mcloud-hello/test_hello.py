@@ -13,4 +13,4 @@ class TestHello(PluginContract):
 
 class TestHelloWhereSomebodyGreetedBefore(TestHello):
     def host(self) -> FakeHost:
-        return FakeHost(files={mcloud_hello.FILE: FakeFile(content=b"go away")})
+        return FakeHost(files={mcloud_hello.FILE: FakeFile(content=b"go away", mode=0o600, owner="me:us")})
