@@ -102,10 +102,9 @@ def undo(around: Surroundings, *, watch: Watch = nobody, forget: Callable[[], No
     """Walk the journal backwards and take back each step; a failure is noted and does not stop the walk.
 
     Where a step could not be taken back, what it stands on is left, too, with that as the reason. Once
-    nothing is left `forget` is called: it takes away what is kept of the run beside its journal,
-    before that says that all was taken back, and nobody looks at it any more. Can be interrupted and
-    called again. Steps that failed to be undone count as gone if the founding or the join of their
-    service was undone after them, and they cannot be seen any more.
+    nothing is left `forget` is called: it takes away what is kept of the run beside its journal, before
+    that says that all was taken back. Can be interrupted and called again. Steps that failed to be undone
+    count as gone if their service's founding or join was undone, and they cannot be seen any more.
     """
     journal = around.journal
     if not journal.closed:
