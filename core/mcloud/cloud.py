@@ -57,6 +57,7 @@ def joiner_plan(plugins: Plugins, inputs: Inputs, name: str, record: Step) -> Pl
             *_lanes(plugins, inputs, "adapt", "adapt", me),
             _record_lane(me, record),
         ),
+        returning=inputs.back if inputs.returns(name) else 0,
     )
 
 

@@ -119,9 +119,26 @@ class Hosting:
         if isinstance(message, Failed):
             self.cut_off(guest, guest.reason)
             return
+        self._refuse_unknown(guest.name, message)
         self._let_go(guest.name)
         hook, gate = ("admit", JOINED) if message.stage == "enter" else ("follow", ADAPTED)
         self._running().open(gate_key(hook, "core", self._me, guest.name, gate))
+
+    def _refuse_unknown(self, name: str, message: Joined) -> None:
+        """Refuse who comes back and says that it is in, where a service here gave it nothing anew.
+
+        What it was given before may have been revoked when it fell out: it is not in, whatever it sees.
+        """
+        if self.inputs is None or message.stage != "enter" or not self.inputs.returns(name):
+            return
+        around, wants = self._running().around, self._last_with_token.get(name, {})
+        for key, (lane, step) in around.plan.steps.items():
+            asked = lane.hook == "issue_token" and lane.about == name and lane.plugin in wants
+            if asked and JoinToken in step.offers and not around.journal.done_since(key, self.inputs.back):
+                raise ProtocolError(
+                    f"{name} came back and says that it is in, but asked for no new token of {lane.plugin}",
+                    hint="the same versions of mcloud and of all plugins must be on all machines",
+                )
 
     def parted(self, guest: Guest) -> None:
         """Write down that a joiner heard the end: it is not waited for again."""

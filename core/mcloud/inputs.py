@@ -19,6 +19,7 @@ class Inputs(Record):
     cloud: str
     nodes: tuple[Node, ...] = Field(min_length=1, description="founder first")
     fallen: tuple[Node, ...] = Field(default=(), description="machines that were to be in, and are out")
+    back: int = Field(default=0, ge=0, description="how often machines that fell out were let back in")
     services: tuple[str, ...] = ()
     settings: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     node_settings: Mapping[str, Mapping[str, Mapping[str, Any]]] = Field(default_factory=dict)
@@ -43,6 +44,12 @@ class Inputs(Record):
         """Return a machine of the roster."""
         return next((node for node in self.nodes if node.name == name), None)
 
+    def returns(self, name: str) -> bool:
+        """Whether a machine comes back into a cloud that is there: what it was given may be revoked since."""
+        node = self.node(name)
+        there = any(other.standing == "member" for other in self.nodes)
+        return self.back > 0 and there and node is not None and node.standing == "joining"
+
     def without(self, names: Collection[str]) -> "Inputs":
         """Return the inputs with these machines cut from the roster."""
         stay = tuple(node for node in self.nodes if node.name not in names)
@@ -63,7 +70,7 @@ class Inputs(Record):
         known = {node.name: _bare(node) for node in confirmed.nodes}
         stay = [node for name, node in known.items() if name in names]
         out = {node.name: _bare(node) for node in self.fallen}
-        rest = {"nodes": confirmed.nodes, "fallen": confirmed.fallen}
+        rest = {"nodes": confirmed.nodes, "fallen": confirmed.fallen, "back": confirmed.back}
         return (
             [_bare(node) for node in self.nodes] == stay
             and out == {name: node for name, node in known.items() if name not in names}

@@ -44,6 +44,8 @@ class Journal:
         self._kept: dict[tuple[str, str], str | None] = {}
         self._begun: set[str] = set()
         self._settled: set[str] = set()
+        self._back = 0
+        self._done_at: dict[str, int] = {}
         self._parted: set[str] = set()
         self._finished = False
         for line in lines:
@@ -147,6 +149,10 @@ class Journal:
         """Whether a step has ever been run: else what is there now was there before."""
         return key in self._begun
 
+    def done_since(self, key: str, back: int) -> bool:
+        """Whether a step was done, or adopted, since machines were let back in for the `back`-th time."""
+        return self._done_at.get(key, -1) >= back
+
     def offers(self, key: str) -> Sequence[Mapping[str, Any]]:
         """Return what a step offered, as journalled: `{"kind": ..., "fact": {...}}`."""
         line = self._last.get(key)
@@ -203,11 +209,10 @@ class Journal:
             if event == "started":
                 self._begun.add(key)
             (self._settled.add if event in {"done", "adopted"} else self._settled.discard)(key)
-        elif event in {"cut", "grown"}:
-            self._settled.clear()
-            if event == "grown":
-                self._finished = False
-                self._parted.clear()
+            if event in {"done", "adopted"}:
+                self._done_at[key] = self._back
+        elif event in ROSTERS:
+            self._note_roster(line)
         elif event == "finished":
             self._finished = True
         elif event == "parted":
@@ -216,3 +221,10 @@ class Journal:
             self._kept.setdefault((key, line["name"]), line["value"])
         elif event == "applied":
             self._kept[key, "applied"] = line["value"]
+
+    def _note_roster(self, line: Mapping[str, Any]) -> None:
+        self._back = line.get("back", 0)
+        self._settled.clear()
+        if line["event"] == "grown":
+            self._finished = False
+            self._parted.clear()

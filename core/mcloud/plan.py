@@ -53,6 +53,9 @@ class Plan:
 
     machine: str
     lanes: tuple[Lane, ...]
+    returning: int = 0
+    """With which return of machines that fell out this one comes back into the cloud; 0: it does not.
+    Tokens are made anew for it then, and steps that need them run again, whatever is there already."""
 
     def __post_init__(self) -> None:
         self._refuse_doubles()

@@ -6,7 +6,7 @@ from graphlib import TopologicalSorter
 
 from mcloud.context import Context, Surroundings
 from mcloud.errors import McloudError, PluginError, ServiceError
-from mcloud.offers import Offer
+from mcloud.offers import JoinToken, Offer
 from mcloud.plan import STAGES, Lane, Stage
 from mcloud.steps import Step
 
@@ -19,6 +19,16 @@ def look(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...] | No
         return None
     check_declared(f"{lane.key}/{step.name}", lane, step, seen)
     return tuple(seen)
+
+
+def revoked(around: Surroundings, key: str, step: Step) -> bool:
+    """Whether what a step made may have been revoked, so that its own probe is no sign that it is done.
+
+    The others took away what was left of a machine that fell out. Where it comes back, each step that needs a
+    token runs again with a new one; once it has, its probe counts as ever.
+    """
+    back = around.plan.returning
+    return back > 0 and JoinToken in step.needs and not around.journal.done_since(key, back)
 
 
 def look_again(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...] | None:
@@ -62,6 +72,7 @@ def preview(around: Surroundings) -> Mapping[str, bool]:
         if (
             isinstance(step, Step)
             and step.probe
+            and not revoked(around, key, step)
             and lane.plugin not in behind
             and not any(to_do[m] for m in makers)
         ):

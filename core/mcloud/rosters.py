@@ -37,8 +37,13 @@ def going_on(journal: Journal) -> Inputs:
 
 
 def whole(journal: Journal) -> Inputs:
-    """Return the inputs with all back that fell out; who is in the cloud by now is a member of it."""
-    return confirmed(journal).with_members({node["name"] for node in journal.inputs["nodes"]})
+    """Return the inputs with all back that fell out; who is in the cloud by now is a member of it.
+
+    Each time they are let back in is told apart from the one before: what they were given then may have been
+    revoked since, and a journal that holds the same roster already does not count for it.
+    """
+    whole = confirmed(journal).with_members({node["name"] for node in journal.inputs["nodes"]})
+    return whole.model_copy(update={"back": present(journal).back + 1})
 
 
 def change(journal: Journal, inputs: Inputs, planned: Callable[[Inputs], Plan]) -> Plan:

@@ -13,7 +13,7 @@ from mcloud.journal import Event
 from mcloud.keeping import KeptFiles
 from mcloud.offers import Offer
 from mcloud.plan import Gate, Lane, Plan, Stage
-from mcloud.preview import check_declared, look, look_again, verified
+from mcloud.preview import check_declared, look, look_again, revoked, verified
 from mcloud.steps import Step
 from mcloud.watch import Watch, nobody, of_step
 
@@ -138,7 +138,7 @@ class Execution:
 
     def _was_done(self, lane: Lane, step: Step) -> bool:
         key, journal = f"{lane.key}/{step.name}", self.around.journal
-        if journal.last(key) in {None, "undone"} or step.probe is None:
+        if journal.last(key) in {None, "undone"} or step.probe is None or revoked(self.around, key, step):
             return False
         try:
             return journal.settled(key) or look(self.around, lane, step) is not None
@@ -191,7 +191,9 @@ class Execution:
         if journal.settled(key):
             return "skipped", read_offers(journal.offers(key), step.offers)
         again = journal.last(key) in {"done", "adopted"}  # for another roster
-        seen = (look_again if again else look)(self.around, lane, step)
+        seen = None
+        if not revoked(self.around, key, step):
+            seen = (look_again if again else look)(self.around, lane, step)
         if seen is not None:
             what: Event = "done" if journal.begun(key) else "adopted"
             journal.write(what, key, offers=write_offers(seen), **({"again": True} if again else {}))

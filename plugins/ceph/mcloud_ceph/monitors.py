@@ -81,11 +81,12 @@ def join(node: Node, *, back: bool = False) -> Step:
     """Return the step that adds a monitor to the quorum of those that are there.
 
     With `back` it may have been written out since: such a one never gets in again, so it is made anew
-    out of what the others have.
+    out of what the others have, unless it is in their quorum.
     """
 
     def run(ctx: StepContext) -> None:
-        if back or not _is_made(ctx.host, node):
+        lost = back and not _is_there(ctx.host, node, {"leader", "peon"})
+        if lost or not _is_made(ctx.host, node):
             units.stop(ctx.host, _unit(node))
             _make_next(ctx.host, node, key=tokens.read(ctx).monitor)
         shorter = {"Environment": f"CEPH_ARGS=--mon-probe-timeout={PROBE_TIMEOUT}"}

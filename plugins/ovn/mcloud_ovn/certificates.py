@@ -42,7 +42,7 @@ def take_certificate(*, with_authority_key: bool) -> Step:
     """Write what came in the token. On a joiner."""
     return Step(
         name="certificate",
-        run=_take,
+        run=partial(_take, with_authority_key),
         probe=partial(_certified, with_authority_key),
         undo=_remove_certificates,
         needs=(JoinToken,),
@@ -122,9 +122,11 @@ def _sign(ctx: StepContext, node: Node, request: bytes) -> str:
         ) from None
 
 
-def _take(ctx: StepContext) -> None:
+def _take(with_authority_key: bool, ctx: StepContext) -> None:  # noqa: FBT001 - a partial
     said = json.loads(ctx.token.get_secret_value())
     if "certificate" not in said:
+        if _certified(with_authority_key, ctx) is not None and ctx.host.read(AUTHORITY) == said["authority"]:
+            return  # it was there before this run, and is of this cloud
         raise ServiceError(
             "this machine has a key of an earlier run, and no certificate for it",
             hint=f"rm {KEY}, and run the same command again",
