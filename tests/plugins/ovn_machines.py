@@ -39,6 +39,8 @@ class Debian:
     disabled: set[str] = field(default_factory=set)
     ids: dict[str, str] = field(default_factory=lambda: {"system-id": "id-1"})
     bridges: dict[str, list[str]] = field(default_factory=lambda: {"br-int": []})
+    marks: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What is set at bridges and ports for whoever made them, by name."""
     addresses: dict[str, list[str]] = field(default_factory=dict)
     synced: int = 0
     ipv6_off: bool = False
@@ -62,6 +64,7 @@ class Debian:
                 self.disabled & set(PACKAGED),
                 self.ids,
                 self.bridges,
+                self.marks,
                 self.addresses,
                 self.ipv6_off,
                 files,
@@ -163,7 +166,9 @@ class Debian:
             [word for word in command.split() if not word.startswith("--")]
             for command in " ".join(words).split(" -- ")
         ]
-        return [self.settings_of_ovs(command) or self.bridges_of_ovs(command) for command in commands][-1]
+        said = [self.settings_of_ovs(command) or self.bridges_of_ovs(command) for command in commands]
+        self.marks = {name: ids for name, ids in self.marks.items() if name in self.bridges}
+        return said[-1]
 
     def settings_of_ovs(self, command):
         match command:
@@ -178,21 +183,32 @@ class Debian:
 
     def bridges_of_ovs(self, command):
         match command:
-            case ["list", "Port"]:
-                return "\n".join(port for ports in self.bridges.values() for port in ports)
+            case ["list", "Bridge" | "Port" | "Interface" as table]:
+                return self.listed(table)
+            case ["set", "Bridge", bridge, *settings]:
+                pairs = [one.removeprefix("external_ids:") for one in settings if "external_ids:" in one]
+                self.marks.setdefault(bridge, {}).update(pair.split("=") for pair in pairs)
+            case ["remove", "Bridge", bridge, "external_ids", key]:
+                self.marks[bridge].pop(key, None)
             case ["list-br"]:
                 return "\n".join(self.bridges)
             case ["add-br", bridge]:
                 self.bridges.setdefault(bridge, [])
                 self.addresses.setdefault(bridge, [])
             case ["add-port", bridge, port]:
-                self.bridges[bridge] = [port]
+                self.bridges[bridge] = [*(one for one in self.bridges[bridge] if one != port), port]
             case ["del-br", bridge]:
                 self.bridges.pop(bridge, None)
                 self.addresses.pop(bridge, None)
             case ["list-ports", bridge]:
                 return "\n".join(self.bridges[bridge])
         return ""
+
+    def listed(self, table):
+        ports = [port for ports in self.bridges.values() for port in ports]
+        names = list(self.bridges) if table == "Bridge" else ports
+        rows = [[name, ["map", list(self.marks.get(name, {}).items())]] for name in names]
+        return json.dumps({"headings": ["name", "external_ids"], "data": rows})
 
     def ip(self, words):
         match words:
@@ -204,6 +220,8 @@ class Debian:
                 self.addresses[name] = [*(a for a in self.addresses[name] if a != address), address]
             case ["address", "del", address, "dev", name]:
                 self.addresses[name] = [a for a in self.addresses[name] if a != address]
+            case ["-j", "link"]:
+                return json.dumps([{"ifname": name, "flags": ["UP"]} for name in self.addresses])
             case ["-j", "-4" | "-6", "route", "show"]:
                 return json.dumps(
                     [{"dev": "eth0", "protocol": "dhcp"}, {"dev": "eth2", "protocol": "kernel"}]

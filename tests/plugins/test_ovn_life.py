@@ -128,7 +128,7 @@ def test_what_is_there_is_told_apart():
         host = walk.hosts["n1"]
         virgin = plugin.inspect(host)
         assert (virgin.standing, virgin.version, virgin.note) == ("idle", "23.03.1", "")
-        assert virgin.features == ("routed-by:eth0", "switch-runs")
+        assert virgin.features == ("switch-runs", "system-id:id-1", "routed-by:eth0")
         walk.run()
         formed = plugin.inspect(host)
         assert formed.standing == "clustered"

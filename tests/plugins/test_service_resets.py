@@ -219,26 +219,70 @@ def test_a_snap_in_use_is_left_with_what_to_do():
 # ---- OVN -------------------------------------------------------------------------------------------------
 
 
+FOREIGN = """-----BEGIN CERTIFICATE-----
+MIIBfDCCASOgAwIBAgIUdu60m3tDAqw39szq4QMAmt1ai78wCgYIKoZIzj0EAwIw
+EzERMA8GA1UEAwwIY2hhcm0gQ0EwIBcNMjYxMTI4MDgxNDAyWhgPMjEyNjExMDQw
+ODE0MDJaMBMxETAPBgNVBAMMCGNoYXJtIENBMFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEaA/HCWfpJXVLvaZzveMHryu7VoOMWp22bQ21G0wKIFEt/jp4vNpOSFOn
+egkS2oT5xP5sMXHYdpB4r1cTjLn0PKNTMFEwHQYDVR0OBBYEFK6ZPyL/lwFhWRCC
+HElT4B7X1EmEMB8GA1UdIwQYMBaAFK6ZPyL/lwFhWRCCHElT4B7X1EmEMA8GA1Ud
+EwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDRwAwRAIgIQj/5Dn3Ip/jvq2aoV18veDK
+a+pRx+uNdXAgcthkNQoCIAuuJ1ixcHD8PGdekidkoNSKjI1xU9MT2HVJpisZrE+n
+-----END CERTIFICATE-----
+"""
+
+
+def switch(ids, *bridges):
+    """Return what ovs-vsctl answers: settings of the switch, and bridges without a mark."""
+    listed = [[bridge, ["map", []]] for bridge in bridges]
+    return {
+        "ovs-vsctl --timeout=10 --format=json --columns=external_ids": json.dumps(
+            {"data": [[["map", list(ids.items())]]]}
+        ),
+        "ovs-vsctl --timeout=10 --format=json --columns=name,external_ids list Bridge": json.dumps(
+            {"headings": ["name", "external_ids"], "data": listed}
+        ),
+        "ovs-vsctl --timeout=10 list-br": "\n".join(bridges),
+    }
+
+
 def test_bridges_that_are_not_ovns_stay_and_are_named():
-    bridges = {"ovs-vsctl --timeout=10 list-br": "br-int\nbr-office\nlxdovn1\n"}
-    ids = {"ovs-vsctl --timeout=10 --format=json": json.dumps({"data": [[["map", [["system-id", "x"]]]]]})}
-    host = machine(bridges | ids, "/usr/bin/ovs-vsctl")
-    assert seen(reset_of(host, ovn=ovn)) == ({}, ["bridge br-office in Open vSwitch is not OVN's"])
+    theirs = {"ovn-bridge": "br-office", "system-id": "x"}
+    host = machine(switch(theirs, "br-int", "br-office", "br-uplink", "lxdovn1"), "/usr/bin/ovs-vsctl")
+    assert seen(reset_of(host, ovn=ovn)) == (
+        {},
+        [
+            "bridge br-office in Open vSwitch is not mcloud's",
+            "bridge br-uplink in Open vSwitch is not mcloud's",
+            "in Open vSwitch: ovn-bridge, set by others",
+        ],
+    )
     reset = reset_of(host, ovn=ovn)
     reset.carry_out(reset.look())
     assert not [line for line in ran(host, "ovs-vsctl") if "del-br" in line]
 
 
 def test_a_switch_that_hangs_is_changed_for_later():
-    ids = {"ovs-vsctl --timeout=10 --format=json": json.dumps({"data": [[["map", [["ovn-remote", "x"]]]]]})}
     hangs = {"ovs-vsctl --timeout=10 remove": Result(1, "", "Alarm clock")}
-    host = machine(hangs | ids, "/usr/bin/ovs-vsctl")
+    host = machine(hangs | switch({"ovn-remote": "x", "mcloud": "ours"}), "/usr/bin/ovs-vsctl")
     reset = reset_of(host, ovn=ovn)
     reset.carry_out(reset.look())
     later = ["ovs-vsctl", "--timeout=10", "--no-wait"]
-    assert " ".join([*later, "remove", "Open_vSwitch", ".", "external_ids", "ovn-remote"]) in ran(
-        host, *later
-    )
+    (line,) = ran(host, *later)
+    assert " ".join([*later, "remove", "Open_vSwitch", ".", "external_ids", "ovn-remote"]) in line
+
+
+def test_keys_and_databases_of_another_ovn_stay_and_are_named():
+    """`openssl req -x509` is who signed them."""
+    clustered = {"ovsdb-tool db-is-clustered": ""}
+    files = {"/etc/ovn/cert_host": FOREIGN, "/etc/ovn/ovn-central.crt": FOREIGN, "/etc/ovn/key_host": "key"}
+    host = machine(clustered, "/var/lib/ovn/ovnnb_db.db", **files)
+    to_go, stays = seen(reset_of(host, ovn=ovn))
+    assert to_go == {}
+    assert stays == [
+        "a clustered database, /var/lib/ovn/ovnnb_db.db: not mcloud's",
+        *(f"/etc/ovn/{name}: not mcloud's" for name in ("key_host", "cert_host", "ovn-central.crt")),
+    ]
 
 
 def test_a_machine_without_ovn_has_nothing_to_reset():

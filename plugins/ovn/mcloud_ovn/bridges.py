@@ -13,14 +13,16 @@ from typing import Any
 from mcloud import Host, Node, Offer, SettingsError, Step, StepContext
 from mcloud_ovn.client import systemctl, vsctl
 from mcloud_ovn.kept import keep, kept
+from mcloud_ovn.mark import MARK, mark_of_run, marks, refuse_foreign
 from mcloud_ovn.roles import (
+    LXDS,
     TUNNEL_BRIDGE,
     UPLINK_BRIDGE,
     nic_with,
     settings_of,
     tunnel_address,
     tunnels_by_bridge,
-    userspace,
+    uplink_by_bridge,
 )
 from mcloud_ovn.settings import OvnNode
 
@@ -43,7 +45,7 @@ def ports(node: Node, node_settings: Mapping[str, OvnNode]) -> Sequence[Port]:
     if tunnels_by_bridge(node, node_settings):
         found.append(tunnel_port(node, tunnel_address(node, node_settings)))
     if interface := settings_of(node, node_settings).uplink_interface:
-        found.append(uplink_port(interface, by_bridge=userspace(node)))
+        found.append(uplink_port(interface, by_bridge=uplink_by_bridge(node, node_settings)))
     return found
 
 
@@ -125,14 +127,18 @@ def _connect_all(ports: Sequence[Port], ctx: StepContext) -> None:
     host = ctx.host
     keep(ctx, "bridges", vsctl(host, "list-br").split())
     keep(ctx, "up", [port.interface for port in ports if _is_up(host, port.interface)])
+    mark = mark_of_run(ctx)
     for port in ports:
         if not port.addresses:
             there = f"test ! -e {_ipv6_switch(port)} || cat {_ipv6_switch(port)}"
             keep(ctx, port.interface, host.run(["sh", "-c", there], seconds=10).stdout)
         if port.bridge:
+            refuse_foreign(host, port.bridge)
+            ours = f"external_ids:{MARK}={mark}"
             add_bridge = ["--may-exist", "add-br", port.bridge, "--", "set", "Bridge", port.bridge]
             add_port = ["--", "--may-exist", "add-port", port.bridge, port.interface]
-            vsctl(host, *add_bridge, "datapath_type=netdev", *add_port)
+            # In one go: a bridge of ours is never without its mark.
+            vsctl(host, *add_bridge, "datapath_type=netdev", ours, *add_port)
         host.write(_path(port), unit_file(port))
     units = [port.unit for port in ports]
     systemctl(host, "enable", *units)
@@ -146,7 +152,7 @@ def _all_connected(ports: Sequence[Port], ctx: StepContext) -> Sequence[Offer] |
 def _connected(port: Port, host: Host) -> bool:
     if host.read(_path(port)) != unit_file(port) or not _is_up(host, port.interface):
         return False
-    if port.bridge and _bridge_of(host, port.interface) != port.bridge:
+    if port.bridge and (_bridge_of(host, port.interface) != port.bridge or not marks(host)[port.bridge]):
         return False
     if not port.addresses:
         return True
@@ -164,21 +170,26 @@ def _disconnect_all(ports: Sequence[Port], ctx: StepContext) -> None:
         ctx.host.write(_path(port), None)
     systemctl(ctx.host, "daemon-reload")
     for port in ports:
-        _disconnect(port, ctx.host, bridges)
+        _disconnect(port, ctx, bridges)
         if before := kept(ctx, port.interface):
             ctx.host.run(["tee", _ipv6_switch(port)], stdin=before, seconds=10)
         if port.interface not in kept(ctx, "up", [port.interface]):
             ctx.host.run(["ip", "link", "set", "dev", port.interface, "down"], seconds=10)
 
 
-def _disconnect(port: Port, host: Host, bridges_before: Sequence[str]) -> None:
+def _disconnect(port: Port, ctx: StepContext, bridges_before: Sequence[str]) -> None:
+    host = ctx.host
     for address in port.addresses:
         back = ["ip", "address", "replace", address, "dev", port.interface, *no_dad(address).split()]
         host.run(back, seconds=10)
-    # Without a bridge of ours, whoever used the uplink may have put it into one of their own.
+    if port.bridge and marks(host).get(port.bridge) == ctx.kept(MARK):
+        vsctl(host, "--if-exists", "del-br", port.bridge)
+    # Without a bridge of ours, LXD may have made one to put the uplink into, and not have come to remove it.
     bridge = _bridge_of(host, port.interface)
-    if bridge and bridge not in bridges_before:
+    if bridge.startswith(LXDS) and bridge not in bridges_before:
         vsctl(host, "--if-exists", "del-br", bridge)
+    elif bridge:
+        ctx.report(f"{port.interface} stays in the bridge {bridge}, which is not mcloud's")
 
 
 def _path(port: Port) -> str:

@@ -1,9 +1,10 @@
 """The step that makes a machine take part in virtual networks: its ovn-controller and its tunnels."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from mcloud import NetworkAccess, Node, Offer, Step, StepContext
+from mcloud import Host, NetworkAccess, Node, Offer, Step, StepContext
 from mcloud_ovn.client import (
     PATIENCE,
     SB,
@@ -17,6 +18,8 @@ from mcloud_ovn.client import (
 )
 from mcloud_ovn.files import AUTHORITY, CERTIFICATE, HOST_DEFAULTS, KEY, defaults
 from mcloud_ovn.kept import keep, keep_file, kept, restore_file
+from mcloud_ovn.mark import BEFORE, MARK, foreign_ports, mark_of_run, marks
+from mcloud_ovn.others import MAPPINGS, as_before, disturbing, while_here
 from mcloud_ovn.roles import INTEGRATION_BRIDGE, remotes
 
 HOST = "ovn-host.service"
@@ -24,8 +27,6 @@ CONTROLLER = "ovn-controller.service"
 SWITCH = "openvswitch-switch.service"
 
 REMOTE = "ovn-remote"
-MAPPINGS = "ovn-bridge-mappings"
-"""Not set by us, but by whoever uses the networks; without OVN it means nothing, so undo clears it too."""
 
 
 class Chassis(Offer):
@@ -48,7 +49,7 @@ def take_part(
     return Step(
         name="controller",
         run=partial(_start, ids),
-        probe=partial(_takes_part, tunnel_address, uplinks),
+        probe=partial(_takes_part, ids, uplinks),
         undo=_stop,
         offers=(NetworkAccess, Chassis),
     )
@@ -60,8 +61,7 @@ def _start(ids: dict[str, str | None], ctx: StepContext) -> None:
     keep(ctx, "active", active(host, (HOST, CONTROLLER)))
     ensure_enabled(host, SWITCH, HOST)
     systemctl(host, "start", SWITCH)
-    before = external_ids(host)
-    keep(ctx, "ids", {key: before.get(key) for key in (*ids, MAPPINGS)})
+    before = _keep_ids(ids, ctx)
     tls = "--ovn-controller-ssl"
     # Ahead of the stop: by this file a reset knows that it was us who stopped it.
     host.write(
@@ -69,7 +69,7 @@ def _start(ids: dict[str, str | None], ctx: StepContext) -> None:
         defaults([f"{tls}-key={KEY}", f"{tls}-cert={CERTIFICATE}", f"{tls}-ca-cert={AUTHORITY}"]),
     )
     systemctl(host, "stop", CONTROLLER)
-    set_external_ids(host, ids)
+    _take_switch(ids, before, ctx)
     systemctl(host, "reset-failed", CONTROLLER, check=False)
     systemctl(host, "start", HOST, CONTROLLER)
     ctx.wait(
@@ -77,15 +77,47 @@ def _start(ids: dict[str, str | None], ctx: StepContext) -> None:
     )
 
 
-def _takes_part(tunnel_address: str, uplinks: Mapping[str, str], ctx: StepContext) -> Sequence[Offer] | None:
+def _keep_ids(ids: Mapping[str, str | None], ctx: StepContext) -> Mapping[str, str | None]:
+    """Keep what was set before of all keys that we set, and of those that would break us; return it."""
+    now = external_ids(ctx.host)
+    keys = (*ids, MAPPINGS, *(key for key in disturbing(now) if key not in ids))
+    keep(ctx, "ids", {key: now.get(key) for key in keys})
+    found: Mapping[str, str | None] = kept(ctx, "ids", {})
+    return found
+
+
+def _take_switch(ids: dict[str, str | None], before: Mapping[str, str | None], ctx: StepContext) -> None:
+    """Set what our controller needs, put aside what would break it, and mark both as ours."""
+    host, mark = ctx.host, mark_of_run(ctx)
+    others = {key: value for key, value in before.items() if value is not None}
+    now = external_ids(host)
+    # Once it is ours, LXD has its own mapping there.
+    mappings = now.get(MAPPINGS) if MARK in now else while_here(now.get(MAPPINGS, ""))
+    wanted = dict.fromkeys((*before, *disturbing(now))) | {MAPPINGS: mappings} | ids
+    memory = json.dumps(others, separators=(",", ":")) if others else None
+    set_external_ids(host, {**wanted, MARK: mark, BEFORE: memory})
+    # As ovn-controller makes it where there is none.
+    settings = ["fail_mode=secure", "other_config:disable-in-band=true", f"external_ids:{MARK}={mark}"]
+    if datapath := ids["ovn-bridge-datapath-type"]:
+        settings += [f"datapath_type={datapath}"]
+    taken = ["--", "set", "Bridge", INTEGRATION_BRIDGE, *settings]
+    vsctl(host, "--may-exist", "add-br", INTEGRATION_BRIDGE, *taken)
+
+
+def _takes_part(
+    wanted: Mapping[str, str | None], uplinks: Mapping[str, str], ctx: StepContext
+) -> Sequence[Offer] | None:
     ids = external_ids(ctx.host)
-    if not ids.get(REMOTE, "").startswith("ssl:") or ids.get("ovn-encap-ip") != tunnel_address:
+    if not ids.get(REMOTE, "").startswith("ssl:"):
         return None
-    if not _connected(ctx):
+    # Not the servers: a later step tells of all.
+    if any(ids.get(key) != value for key, value in wanted.items() if key != REMOTE):
+        return None
+    if not set(disturbing(ids)) <= wanted.keys() or not _connected(ctx):
         return None
     return (
         NetworkAccess(driver="ovn", uplinks=uplinks),
-        Chassis(system_id=ids.get("system-id", ""), tunnel_address=tunnel_address),
+        Chassis(system_id=ids.get("system-id", ""), tunnel_address=ids["ovn-encap-ip"]),
     )
 
 
@@ -100,7 +132,26 @@ def _stop(ctx: StepContext) -> None:
     host = ctx.host
     systemctl(host, "stop", CONTROLLER)
     restore_file(ctx, HOST_DEFAULTS)
-    set_external_ids(host, kept(ctx, "ids", {}))
-    vsctl(host, "--if-exists", "del-br", INTEGRATION_BRIDGE)
+    give_back(host, ctx.kept(MARK) or "", kept(ctx, "ids", {}), ctx.report)
     if before:
         systemctl(host, "start", *before)
+
+
+def give_back(host: Host, mark: str, before: Mapping[str, str | None], report: Callable[[str], None]) -> None:
+    """Take our settings and the integration bridge out of Open vSwitch, and give back what others had set.
+
+    Only what bears the mark. A bridge to which others have added ports since stays, without the mark.
+    """
+    ids = external_ids(host)
+    if not mark:
+        return
+    if ids.get(MARK) == mark:
+        mappings = as_before(host, ids.get(MAPPINGS, ""), before.get(MAPPINGS))
+        set_external_ids(host, {**before, MAPPINGS: mappings, MARK: None, BEFORE: None})
+    if marks(host).get(INTEGRATION_BRIDGE) != mark:
+        return
+    if strangers := foreign_ports(host, INTEGRATION_BRIDGE):
+        report(f"bridge {INTEGRATION_BRIDGE} stays: it has ports of others, {', '.join(strangers)}")
+        vsctl(host, "remove", "Bridge", INTEGRATION_BRIDGE, "external_ids", MARK)
+    else:
+        vsctl(host, "--if-exists", "del-br", INTEGRATION_BRIDGE)

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mcloud import Check, Node
-from mcloud_ovn.inspection import ROUTED_BY, SWITCH_RUNS
+from mcloud_ovn import others
+from mcloud_ovn.inspection import NO_CARRIER, ROUTED_BY, SWITCH_RUNS
 from mcloud_ovn.roles import (
     SERVERS,
     is_server,
     nic_with,
+    operators_bridges,
     servers,
     settings_of,
     tunnel_address,
@@ -30,8 +32,10 @@ def check_all(
     yield from _taken(nodes, settings)
     yield from _uplinks(nodes, settings, node_settings)
     yield from _one_network(nodes, node_settings)
+    yield from others.check_cloud(nodes)
     for node in nodes:
         yield from _service(node, nodes)
+        yield from others.check_machine(node, node_settings)
         yield from _tunnels(node, nodes, node_settings)
         yield from _uplink(node, node_settings)
 
@@ -198,16 +202,23 @@ def _uplink(node: Node, node_settings: Mapping[str, OvnNode]) -> Iterator[Check]
         return
     nic = next((nic for nic in node.survey.nics if nic.name == name), None)
     addresses = [str(own) for own in nic.addresses if not own.ip.is_link_local] if nic else []
+    is_bridge = name in operators_bridges(node)
     hint = "give an interface that is connected to the uplink network and used for nothing else"
-    if nic is None:
+    if nic is None and not is_bridge:
         there = ", ".join(nic.name for nic in node.survey.nics) or "none"
         yield _error(f"there is no interface {name} (there are: {there})", hint, node.name)
     elif addresses:
         yield _error(f"the uplink interface {name} carries {', '.join(addresses)}", hint, node.name)
-    elif nic.used_by or f"{PORT}{name}" in _features(node):
+    elif nic and (nic.used_by or f"{PORT}{name}" in _features(node)) and not is_bridge:
         yield _error(
             f"the uplink interface {name} is in use by {nic.used_by or 'an Open vSwitch bridge'}",
             hint,
+            node.name,
+        )
+    elif f"{NO_CARRIER}{name}" in _features(node):
+        yield _warning(
+            f"the uplink interface {name} has no carrier: no cable, or nothing at its other end",
+            "virtual networks reach nothing outside until it has",
             node.name,
         )
 

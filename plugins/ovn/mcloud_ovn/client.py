@@ -171,13 +171,18 @@ def external_ids(host: Host) -> Mapping[str, str]:
 
 def set_external_ids(host: Host, values: Mapping[str, str | None]) -> None:
     """Set keys, or remove those whose value is None, in one transaction."""
+    if values:
+        vsctl(host, *settings_command(values))
+
+
+def settings_command(values: Mapping[str, str | None]) -> Sequence[str]:
+    """Return the words for `ovs-vsctl` that set keys, or remove those whose value is None."""
     command: list[str] = []
     for key, value in values.items():
         command += ["--", "remove", "Open_vSwitch", ".", "external_ids", key]
         if value is not None:
             command += ["--", "set", "Open_vSwitch", ".", f"external_ids:{key}={json.dumps(value)}"]
-    if command:
-        vsctl(host, *command[1:])
+    return command[1:]
 
 
 def systemctl(host: Host, verb: str, *units: str, check: bool = True, seconds: float = 60) -> bool:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcloud import Host, ServiceState
-from mcloud_ovn.client import DATABASES, active, external_ids, in_use, is_clustered, vsctl
+from mcloud_ovn import others
+from mcloud_ovn.client import DATABASES, active, external_ids, in_use, is_clustered
 from mcloud_ovn.files import AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY
+from mcloud_ovn.mark import port_names
 from mcloud_ovn.uplink import PORT
 
 PROGRAMS = {
@@ -21,6 +23,8 @@ SWITCH_RUNS = "switch-runs"
 ROUTED_BY = "routed-by:"
 """Before the name of an interface that routes lead through, beyond those of its own networks."""
 
+NO_CARRIER = "no-carrier:"
+"""Before the name of an interface that is up, with no cable or nothing at its other end."""
 
 _MOST = 256
 
@@ -36,7 +40,7 @@ def look(host: Host) -> ServiceState:
     return ServiceState(
         installed=True,
         version=_version(host),
-        features=(*_routes(host), *_switch(host))[:_MOST],
+        features=(*_switch(host), *_routes(host))[:_MOST],
         standing="clustered" if clustered else "alone" if found else "idle",
         missing=tuple(missing_too),
         note="; ".join([*(f"a clustered {schema} database" for schema in clustered), *found])[:255],
@@ -77,7 +81,9 @@ def _switch(host: Host) -> Iterator[str]:
     if not _runs(host):
         return
     yield SWITCH_RUNS
-    for port in vsctl(host, "--bare", "--no-headings", "--columns=name", "list", "Port").split():
+    yield from others.look(host)
+    yield from (f"{NO_CARRIER}{name}" for name in others.without_carrier(host))
+    for port in port_names(host):
         yield f"{PORT}{port}"
 
 

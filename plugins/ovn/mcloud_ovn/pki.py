@@ -16,6 +16,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280 section 4.1.2.5
 
+_AUTHORITY = "mcloud OVN CA"
+"""How the names of our CAs begin."""
+
 
 def make_key() -> str:
     """Return a new EC P-256 private key, PEM (PKCS 8, not encrypted)."""
@@ -33,7 +36,7 @@ def make_key() -> str:
 def make_authority(key: str) -> str:
     """Return a self-signed CA certificate, PEM. Its name is unique, so that two can be in one trust file."""
     private = _private(key)
-    name = _name(f"mcloud OVN CA {secrets.token_hex(4)}")
+    name = _name(f"{_AUTHORITY} {secrets.token_hex(4)}")
     return _sign(
         _builder(name, name, private.public_key(), private.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -65,6 +68,15 @@ def sign_request(
     if not asked.is_signature_valid:
         raise ValueError("its signature does not fit its key")
     return _certificate(public, host_name, addresses, authority, authority_key)
+
+
+def is_ours(certificate: str) -> bool:
+    """Return whether a certificate is that of a CA of mcloud, or signed by one; False if it is none."""
+    try:
+        names = _load(certificate).issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError:
+        return False
+    return any(str(name.value).startswith(_AUTHORITY) for name in names)
 
 
 def belongs(certificate: str, *, key: str, authority: str) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from mcloud import Host, NetworkAccess, NetworkUplink, Offer, ServiceError, Step, StepContext, VirtualNetworks
-from mcloud_ovn.chassis import CONTROLLER, HOST, SWITCH
 from mcloud_ovn.client import (
     DATABASES,
     PATIENCE,
@@ -19,38 +18,39 @@ from mcloud_ovn.databases import CENTRAL, NORTHD, UNITS, drop_in, remove_file
 from mcloud_ovn.files import (
     AUTHORITY,
     AUTHORITY_KEY,
-    BANNER,
     CENTRAL_DEFAULTS,
     CERTIFICATE,
     HOST_DEFAULTS,
     KEY,
     NORTHD_PARAMETERS,
-    PACKAGED,
+)
+from mcloud_ovn.mark import MARK, marks
+from mcloud_ovn.pki import is_ours
+from mcloud_ovn.reset_controller import (
+    end_controller,
+    ovns,
+    probe_controller,
+    restore_packaged,
+    was_written_here,
 )
 from mcloud_ovn.reset_interfaces import (
-    OURS,
     SWITCHES,
-    bridges_here,
-    change,
     end,
     give_back,
-    ports_of,
     probe_interfaces,
     told,
 )
-from mcloud_ovn.roles import INTEGRATION_BRIDGE
+from mcloud_ovn.roles import INTEGRATION_BRIDGE, LXDS
 
 KEYS = (AUTHORITY_KEY, KEY, CERTIFICATE, AUTHORITY)
 
 _NORTHD = "/usr/bin/ovn-northd"
-_LXDS = "lxdovn"
-"""How the names of bridges begin that LXD makes for its uplinks, and removes itself."""
 
 
 def steps() -> Iterator[Step]:
     """Yield all that ends OVN here; who used its networks is gone by then."""
     yield Step(
-        name="controller", run=_end_controller, probe=_controller, offers=(VirtualNetworks, NetworkAccess)
+        name="controller", run=end_controller, probe=probe_controller, offers=(VirtualNetworks, NetworkAccess)
     )
     yield Step(
         name="databases",
@@ -63,59 +63,31 @@ def steps() -> Iterator[Step]:
     yield Step(name="others", run=lambda _ctx: None, probe=_others)
 
 
-# ---- the controller --------------------------------------------------------------------------------------
-
-
-def _controller(ctx: StepContext) -> Sequence[Offer] | None:
-    host, found = ctx.host, list[str]()
-    if _is_ours(host, HOST_DEFAULTS):
-        found.append(HOST_DEFAULTS)
-    if host.stat(SWITCHES) is not None:
-        if ids := _ids(host):
-            found.append(f"in Open vSwitch: {', '.join(ids)}")
-        if ports := [port for port in ports_of(host, INTEGRATION_BRIDGE) if port != INTEGRATION_BRIDGE]:
-            found.append(f"bridge {INTEGRATION_BRIDGE} with {len(ports)} ports")
-    return told(ctx, found)
-
-
-def _ids(host: Host) -> Sequence[str]:
-    return sorted(key for key in external_ids(host) if key.startswith("ovn-"))
-
-
-def _end_controller(ctx: StepContext) -> None:
-    """End the controller and forget what it was told; then it runs without a database, as installed."""
-    host = ctx.host
-    end(host, CONTROLLER, HOST)
-    _restore(host, HOST_DEFAULTS)
-    if host.stat(SWITCHES) is None:
-        return
-    systemctl(host, "start", SWITCH, seconds=90)
-    if ids := _ids(host):
-        forget = [["--", "remove", "Open_vSwitch", ".", "external_ids", key] for key in ids]
-        change(host, *[word for command in forget for word in command][1:])
-    change(host, "--if-exists", "del-br", INTEGRATION_BRIDGE)
-    systemctl(host, "reset-failed", HOST, CONTROLLER, check=False)
-    systemctl(host, "start", HOST, CONTROLLER)
-
-
 # ---- databases -------------------------------------------------------------------------------------------
 
 
 def _databases(ctx: StepContext) -> Sequence[Offer] | None:
-    host, found = ctx.host, list[str]()
+    host = ctx.host
+    if not _mcloud_was_here(host):
+        return ()
+    found = list(_in_databases(host))
+    if _is_off(host):
+        found.append(f"{CENTRAL}, which is off: it will run as it was installed")
+    files = [path for path in (CENTRAL_DEFAULTS,) if was_written_here(host, path)]
+    files += [path for path in (NORTHD_PARAMETERS, *_drop_ins()) if host.stat(path) is not None]
+    return told(ctx, [*found, *([", ".join(files)] if files else [])])
+
+
+def _in_databases(host: Host) -> Iterator[str]:
+    """Yield what the databases of this machine hold, whoever made them."""
     for database in DATABASES:
         try:
             if is_clustered(host, database):
-                found.append(f"a clustered database, {database.file}")
+                yield f"a clustered database, {database.file}"
             elif tables := in_use(host, database):
-                found.append(f"{database.file} with rows in {', '.join(tables)}")
+                yield f"{database.file} with rows in {', '.join(tables)}"
         except (ServiceError, ValueError):
-            found.append(f"{database.file}, which is damaged")
-    if _is_off(host):
-        found.append(f"{CENTRAL}, which is off: it will run as it was installed")
-    files = [path for path in (CENTRAL_DEFAULTS,) if _is_ours(host, path)]
-    files += [path for path in (NORTHD_PARAMETERS, *_drop_ins()) if host.stat(path) is not None]
-    return told(ctx, [*found, *([", ".join(files)] if files else [])])
+            yield f"{database.file}, which is damaged"
 
 
 def _end_databases(ctx: StepContext) -> None:
@@ -127,7 +99,7 @@ def _end_databases(ctx: StepContext) -> None:
     for path in (NORTHD_PARAMETERS, *_drop_ins()):
         host.write(path, None)
     _remove_empty(host, *(path.rpartition("/")[0] for path in _drop_ins()))
-    _restore(host, CENTRAL_DEFAULTS)
+    restore_packaged(host, CENTRAL_DEFAULTS)
     systemctl(host, "daemon-reload")
     if host.stat(_NORTHD) is not None:
         systemctl(host, "reset-failed", *UNITS, check=False)
@@ -164,7 +136,15 @@ def _drop_ins() -> Sequence[str]:
 
 def _keys(ctx: StepContext) -> Sequence[Offer] | None:
     found = [path for path in KEYS if ctx.host.stat(path) is not None]
-    return told(ctx, [", ".join(found)] if found else [])
+    return told(ctx, [", ".join(found)] if found and not _keys_of_others(ctx.host) else [])
+
+
+def _keys_of_others(host: Host) -> Sequence[str]:
+    """Return the files of keys and certificates where there is one that no CA of mcloud has signed."""
+    signed = [text for path in (AUTHORITY, CERTIFICATE) if (text := host.read(path))]
+    if all(is_ours(text) for text in signed):
+        return ()
+    return [path for path in KEYS if host.stat(path) is not None]
 
 
 def _remove_keys(ctx: StepContext) -> None:
@@ -173,19 +153,26 @@ def _remove_keys(ctx: StepContext) -> None:
 
 
 def _others(ctx: StepContext) -> Sequence[Offer]:
-    for bridge in bridges_here(ctx.host):
-        if bridge not in {*OURS, INTEGRATION_BRIDGE} and not bridge.startswith(_LXDS):
-            ctx.report(f"bridge {bridge} in Open vSwitch is not OVN's")
+    host = ctx.host
+    there = marks(host) if host.stat(SWITCHES) is not None else {}
+    for bridge, mark in there.items():
+        if not mark and bridge != INTEGRATION_BRIDGE and not bridge.startswith(LXDS):
+            ctx.report(f"bridge {bridge} in Open vSwitch is not mcloud's")
+    if there and MARK not in (ids := external_ids(host)) and (theirs := ovns(ids)):
+        ctx.report(f"in Open vSwitch: {', '.join(theirs)}, set by others")
+    found = [] if _mcloud_was_here(host) else list(_in_databases(host))
+    for line in (*found, *_keys_of_others(host)):
+        ctx.report(f"{line}: not mcloud's")
     return ()
 
 
-def _is_ours(host: Host, path: str) -> bool:
-    return (host.read(path) or "").startswith(BANNER)
-
-
-def _restore(host: Host, path: str) -> None:
-    if _is_ours(host, path):
-        host.write(path, PACKAGED[path])
+def _mcloud_was_here(host: Host) -> bool:
+    """Whether OVN on this machine is, or was, mcloud's. Its certificates tell it to the end: they go last."""
+    if any(was_written_here(host, path) for path in (HOST_DEFAULTS, CENTRAL_DEFAULTS)):
+        return True
+    if any(host.stat(path) is not None for path in _drop_ins()):
+        return True
+    return any(is_ours(text) for path in (AUTHORITY, CERTIFICATE) if (text := host.read(path)))
 
 
 def _remove_empty(host: Host, *folders: str) -> None:

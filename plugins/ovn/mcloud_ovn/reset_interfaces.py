@@ -7,9 +7,9 @@ from contextlib import suppress
 from mcloud import Host, Offer, ServiceError, StepContext
 from mcloud_ovn.bridges import addresses_of, no_dad
 from mcloud_ovn.client import SECONDS, systemctl, vsctl
-from mcloud_ovn.roles import TUNNEL_BRIDGE, UPLINK_BRIDGE
+from mcloud_ovn.mark import marks
+from mcloud_ovn.roles import INTEGRATION_BRIDGE
 
-OURS = (TUNNEL_BRIDGE, UPLINK_BRIDGE)
 SWITCHES = "/usr/bin/ovs-vsctl"
 
 _SYSTEMD = "/etc/systemd/system"
@@ -19,12 +19,9 @@ def probe_interfaces(ctx: StepContext) -> Sequence[Offer] | None:
     """Look for units and bridges of ours."""
     host = ctx.host
     found = [f"unit {unit}" for unit in _units(host)]
-    for bridge in bridges_here(host):
-        if bridge in OURS:
-            addresses = ", ".join(sorted(_lasting(host, bridge)))
-            found.append(
-                f"bridge {bridge}" + (f" ({addresses} go back to its interface)" if addresses else "")
-            )
+    for bridge in _ours(host):
+        addresses = ", ".join(sorted(_lasting(host, bridge)))
+        found.append(f"bridge {bridge}" + (f" ({addresses} go back to its interface)" if addresses else ""))
     return told(ctx, found)
 
 
@@ -33,7 +30,7 @@ def give_back(ctx: StepContext) -> None:
     host, units = ctx.host, _units(ctx.host)
     texts = [host.read(f"{_SYSTEMD}/{unit}") or "" for unit in units]
     moved = {address: interface for text in texts for address, interface in _moved(text)}
-    for bridge in (bridge for bridge in bridges_here(host) if bridge in OURS):
+    for bridge in _ours(host):
         if interfaces := [port for port in ports_of(host, bridge) if host.stat(f"/sys/class/net/{port}")]:
             moved |= {address: interfaces[0] for address in _lasting(host, bridge) if address not in moved}
     if units:
@@ -41,9 +38,8 @@ def give_back(ctx: StepContext) -> None:
     for address, interface in moved.items():
         back = ["ip", "address", "replace", address, "dev", interface, *no_dad(address).split()]
         host.run(back, seconds=SECONDS)
-    for bridge in OURS:
-        if bridge in bridges_here(host):
-            change(host, "--if-exists", "del-br", bridge)
+    for bridge in _ours(host):
+        change(host, "--if-exists", "del-br", bridge)
     for path in (path for text in texts for path in re.findall(r"echo 1 >(/proc/\S+/disable_ipv6)", text)):
         usual = host.read("/proc/sys/net/ipv6/conf/default/disable_ipv6") or "0\n"
         host.run(["tee", path], stdin=usual, check=False, seconds=SECONDS)
@@ -51,6 +47,13 @@ def give_back(ctx: StepContext) -> None:
     for unit in units:
         host.write(f"{_SYSTEMD}/{unit}", None)
     systemctl(host, "daemon-reload")
+
+
+def _ours(host: Host) -> Sequence[str]:
+    """Return the bridges that bear our mark, those aside that end with the controller."""
+    if host.stat(SWITCHES) is None:
+        return ()
+    return [bridge for bridge, mark in marks(host).items() if mark and bridge != INTEGRATION_BRIDGE]
 
 
 def _units(host: Host) -> Sequence[str]:

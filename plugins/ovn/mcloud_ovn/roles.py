@@ -13,8 +13,14 @@ SERVERS = 3
 TUNNEL_BRIDGE = "br-underlay"
 UPLINK_BRIDGE = "br-uplink"
 INTEGRATION_BRIDGE = "br-int"
+LXDS = "lxdovn"
+"""How the names of bridges begin that LXD makes for its uplinks, and removes itself."""
+
 UPLINK = "UPLINK"
 """Name of the network that virtual networks reach the world through."""
+
+BRIDGE = "bridge:"
+"""Before the name of a bridge in Open vSwitch that mcloud did not make, among a machine's features."""
 
 
 def servers(nodes: Sequence[Node]) -> Sequence[Node]:
@@ -87,7 +93,23 @@ def uplinks(node: Node, node_settings: Mapping[str, OvnNode]) -> Mapping[str, st
     return {UPLINK: parent} if parent else {}
 
 
+def uplink_by_bridge(node: Node, node_settings: Mapping[str, OvnNode]) -> bool:
+    """Return whether a machine's uplink becomes a port of a bridge of ours, as it has to in userspace.
+
+    One that is a bridge of the operator's in Open vSwitch is used as it is.
+    """
+    interface = settings_of(node, node_settings).uplink_interface or ""
+    return bool(interface) and userspace(node) and interface not in operators_bridges(node)
+
+
+def operators_bridges(node: Node) -> Sequence[str]:
+    """Return the bridges in a machine's Open vSwitch that mcloud did not make."""
+    state = node.services.get("ovn")
+    features = state.features if state else ()
+    return [one.removeprefix(BRIDGE) for one in features if one.startswith(BRIDGE)]
+
+
 def uplink_parent(node: Node, node_settings: Mapping[str, OvnNode]) -> str:
     """Return what virtual networks reach the world through on a machine; "" if it has no uplink."""
     interface = settings_of(node, node_settings).uplink_interface or ""
-    return UPLINK_BRIDGE if interface and userspace(node) else interface
+    return UPLINK_BRIDGE if uplink_by_bridge(node, node_settings) else interface
