@@ -2,6 +2,7 @@
 
 import clouds
 import pytest
+import wires
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -14,6 +15,17 @@ def lab(make_lab):
 def test_three_machines_form_a_healthy_cloud(lab):
     clouds.formed(lab, clouds.cloud_file(3))
     assert clouds.amiss(lab, monitors=3) == []
+
+
+def test_ceph_listens_on_its_own_network_alone_and_what_it_says_there_can_be_read(lab):
+    found = {name: wires.listening(lab.machine(name), "ceph-") for name in lab.names()}
+    assert {name: {address for address, _port in there} for name, there in found.items()} == {
+        "n1": {"10.10.0.11"},
+        "n2": {"10.10.0.12"},
+        "n3": {"10.10.0.13"},
+    }
+    # Why the plan warns, and that the test of the other case (test_encrypted.py) can see anything at all.
+    assert wires.is_read_on_the_wire(lab, writer="n1", listener="n2")
 
 
 def test_instances_on_all_machines_reach_each_other(lab):

@@ -66,6 +66,7 @@ class Evening:
         say(self.init, "Copies of all data", "3")
         say(self.init, "Ceph's internal network", "")
         say(self.init, "Ceph's public network", "")
+        say(self.init, "Encrypt Ceph's traffic between machines?", "")
         say(self.init, "IPv4 gateway of the uplink network", "192.0.2.1/24")
         say(self.init, "Addresses there that virtual routers may take", "192.0.2.100-192.0.2.254")
         say(self.init, "IPv6 gateway of the uplink network", "2001:db8:2::1/64")

@@ -55,6 +55,7 @@ def test_a_file_system_needs_every_kernel_and_the_operators_will():
     able = cloud(2, abilities=("ceph",))
     assert has_filesystem(able, CephSettings())
     assert not has_filesystem(able, CephSettings(cephfs=False))
+    assert not has_filesystem(able, CephSettings(encrypt_traffic=True))
     assert not has_filesystem([*able, machine(3)], CephSettings())
 
 
@@ -114,10 +115,25 @@ def test_the_conf_follows_the_networks():
     assert public_address(machine(2), settings) == "10.1.0.2"
 
 
+def test_osds_listen_for_each_other_on_the_public_network_where_no_other_is_named():
+    assert "public_addr = 10.0.0.2\ncluster_addr = 10.0.0.2\n" in conf(
+        FSID, machine(2), cloud(3), CephSettings()
+    )
+
+
+def test_encrypted_nobody_speaks_the_first_messenger():
+    text = conf(FSID, machine(2), cloud(3), CephSettings(encrypt_traffic=True))
+    assert "ms_bind_msgr1 = false\n" in text
+    assert text.count("_mode = secure\n") == 6
+    assert "ms_" not in conf(FSID, machine(2), cloud(3), CephSettings())
+    assert monitor_addresses("10.0.0.1", encrypted=True) == "[v2:10.0.0.1:3300]"
+
+
 def test_ipv6_is_bound_and_bracketed():
     nodes = [machine(number, address=f"fd00::{number}") for number in (1, 2, 3)]
     text = conf(FSID, nodes[1], nodes, CephSettings())
-    assert "mon_host = [fd00::1]\npublic_addr = fd00::2\nms_bind_ipv4 = false\nms_bind_ipv6 = true\n" in text
+    addresses = "mon_host = [fd00::1]\npublic_addr = fd00::2\ncluster_addr = fd00::2\n"
+    assert f"{addresses}ms_bind_ipv4 = false\nms_bind_ipv6 = true\n" in text
     assert monitor_addresses("fd00::1") == "[v2:[fd00::1]:3300,v1:[fd00::1]:6789]"
 
 

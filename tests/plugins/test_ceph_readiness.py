@@ -3,6 +3,7 @@
 import pytest
 
 from mcloud import Disk, Nic, Node, ServiceState, Survey
+from mcloud_ceph import wire
 from mcloud_ceph.readiness import checks
 from mcloud_ceph.settings import CephNode, CephSettings
 
@@ -28,11 +29,17 @@ def machine(number=1, *, disk=None, state=READY, abilities=("ceph", "rbd"), memo
 
 def found(nodes, disks=("/dev/sdb",), **settings):
     own = {node.name: CephNode(disks=disks) for node in nodes}
+    made = list(checks(nodes, CephSettings(**settings), own))
     return {
         level: [f"{check.message} | {check.hint}" for check in said]
         for level in ("error", "warning")
-        if (said := [c for c in checks(nodes, CephSettings(**settings), own) if c.level == level])
+        if (said := [c for c in made if c.level == level and not _is_usual(c)])
     }
+
+
+def _is_usual(check):
+    """Whether it is what is said of every cloud that does not encrypt."""
+    return check.message.startswith("Ceph's traffic is not encrypted")
 
 
 THREE = [machine(number) for number in (1, 2, 3)]
@@ -137,6 +144,59 @@ def test_what_a_kernel_lacks_is_said_with_what_is_left_out():
     assert "n3 has no ceph: no file system remote-fs" in files
     assert "n3 has no rbd" in volumes
     assert len(found(bare, cephfs=False)["warning"]) == 1
+
+
+def listening(nodes, **settings):
+    """Return what is said about who can listen."""
+    return [check.message for check in wire.checks(nodes, CephSettings(**settings))]
+
+
+def test_who_could_listen_is_said_unless_all_is_encrypted():
+    (said,) = listening(THREE)
+    assert "not encrypted on the wire: who can listen on the machines' network can read all data" in said
+    (said,) = listening(THREE, public_network="10.0.0.0/24", internal_network="10.1.0.0/24")
+    assert "listen on 10.0.0.0/24 or 10.1.0.0/24" in said
+    assert listening(THREE[:1]) == []
+    assert listening(THREE, encrypt_traffic=True, cephfs=False) == []
+
+
+def test_what_encryption_costs_is_said():
+    (files,) = listening(THREE, encrypt_traffic=True)
+    assert files == "no file system remote-fs is made: LXD 5.0 cannot mount one whose traffic is encrypted"
+    old = THREE[2].model_copy(
+        update={"survey": THREE[2].survey.model_copy(update={"kernel": "5.10.0-9-amd64"})}
+    )
+    (volumes,) = listening([*THREE[:2], old], encrypt_traffic=True, cephfs=False)
+    assert "the kernel of n3 is older than 5.11 and cannot encrypt" in volumes
+
+
+def with_addresses(number, own, other):
+    node = machine(number)
+    nics = (Nic(name="eth1", addresses=(other,)),)
+    survey = node.survey.model_copy(update={"nics": nics})
+    return Node.model_validate({**node.model_dump(), "addresses": (own,), "survey": survey})
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "internal", "said"),
+    [
+        ("fd00::{}", "10.1.0.{}/24", "10.1.0.0/24", "public network is IPv6, its internal network IPv4"),
+        ("10.0.0.{}", "fd01::{}/64", "fd01::/64", "public network is IPv4, its internal network IPv6"),
+        ("fd00::{}", "fd01::{}/64", "fd01::/64", ""),
+    ],
+)
+def test_networks_of_two_kinds_are_refused(own, other, internal, said):
+    nodes = [with_addresses(number, own.format(number), other.format(number)) for number in (1, 2, 3)]
+    errors = found(nodes, internal_network=internal).get("error", [])
+    assert len(errors) == (1 if said else 0)
+    assert all(said in error for error in errors)
+
+
+def test_machines_of_two_kinds_are_refused():
+    nodes = [*THREE[:2], with_addresses(3, "fd00::3", "10.0.0.3/24")]
+    (error,) = found(nodes)["error"]
+    assert error.startswith("Ceph's public addresses are of different kinds: n1 IPv4, n2 IPv4, n3 IPv6")
+    assert "error" not in found(nodes, public_network="10.0.0.0/24")
 
 
 def test_little_memory_is_a_warning():

@@ -18,6 +18,7 @@ COPIES = "Copies of all data, each on another machine"
 CEPHFS = "Make a shared file system (CephFS) as well?"
 INTERNAL = "Ceph's internal network, for copies between disks"
 PUBLIC = "Ceph's public network, for clients and monitors"
+ENCRYPT = "Encrypt Ceph's traffic between machines?"
 GATEWAY4 = "IPv4 gateway of the uplink network, with prefix (empty: none)"
 RANGE = "Addresses there that virtual routers may take, first-last"
 GATEWAY6 = "IPv6 gateway of the uplink network, with prefix (empty: none)"
@@ -65,7 +66,8 @@ def test_with_one_network_and_enter_throughout_there_is_little_to_ask():
     assert answers.of("lxd", "n2")["disk"].path == "/dev/sda"
     assert answers.of("ceph", "n2")["disks"][0].path == "/dev/sdb"
     assert told == [
-        "No gateway, so no uplink: instances get a network of each machine's own, not one across all."
+        "Who can listen on Ceph's networks can read all data.",
+        "No gateway, so no uplink: instances get a network of each machine's own, not one across all.",
     ]
 
 
@@ -74,7 +76,7 @@ def test_all_there_is_to_ask_in_its_order():
     nodes = [machine(number, second=True, lxd=("default-profile:root",)) for number in (1, 2, 3, 4)]
     answers, person, _told = asked(nodes, said)
     assert person.asked == [
-        *(LOCAL, DRIVER, CEPH, COPIES, CEPHFS, INTERNAL, PUBLIC),
+        *(LOCAL, DRIVER, CEPH, COPIES, CEPHFS, INTERNAL, PUBLIC, ENCRYPT),
         *(GATEWAY4, RANGE, GATEWAY6, UPLINK, DNS, UNDERLAY, PROFILE),
     ]
     assert person.defaults[DNS] == "192.0.2.1, 2001:db8::1"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from mcloud import Host, Node, ServiceError
-from mcloud_ceph.layout import CLIENT, FILESYSTEM, POOL, address_in, monitors, public_address
+from mcloud_ceph.layout import CLIENT, FILESYSTEM, POOL, internal_address, monitors, public_address
 from mcloud_ceph.settings import CephSettings
 
 CONF = "/etc/ceph/ceph.conf"
@@ -20,6 +20,18 @@ ADMIN_CAPS = {"mon": "allow *", "mgr": "allow *", "osd": "allow *", "mds": "allo
 MANAGER_CAPS = {"mon": "profile mgr", "osd": "allow *", "mds": "allow *"}
 METADATA_CAPS = {"mon": "profile mds", "osd": "allow rw tag cephfs *=*", "mds": "allow"}
 OSD_CAPS = {"mon": "allow profile osd", "mgr": "allow profile osd", "osd": "allow *"}
+
+ENCRYPTED = (
+    *(f"ms_{kind}_mode = secure" for kind in ("cluster", "service", "client")),
+    *(f"ms_mon_{kind}_mode = secure" for kind in ("cluster", "service", "client")),
+    "ms_bind_msgr1 = false",
+    "rbd_default_map_options = ms_mode=secure",
+)
+"""Lines of ceph.conf with which nobody here says a word in the clear (Ceph, Messenger v2, Connection modes).
+
+In the file and not in the cluster, since they hold for the first word, too. The first messenger knows no
+encryption; `rbd map` has the kernel speak its language unless it is told otherwise.
+"""
 
 Caps = Mapping[str, str]
 
@@ -59,17 +71,23 @@ def conf(fsid: str, node: Node, nodes: Sequence[Node], settings: CephSettings) -
     """
     there = [monitor for monitor in monitors(nodes) if monitor.founder or monitor.standing == "member"]
     public = public_address(node, settings)
-    internal = address_in(node, settings.internal_network) if settings.internal_network else None
     lines = [
         "# Written by mcloud. What is not here is in the cluster: ceph config dump",
         "[global]",
         f"fsid = {fsid}",
         f"mon_host = {monitor_hosts(there or monitors(nodes), settings)}",
         f"public_addr = {public}",
-        *([f"cluster_addr = {internal}"] if internal else []),
+        # Without it, OSDs listen for each other on every interface (pick_address.cc).
+        f"cluster_addr = {internal_address(node, settings)}",
         *(["ms_bind_ipv4 = false", "ms_bind_ipv6 = true"] if ":" in public else []),
+        *([*ENCRYPTED, *_mon_lines(public)] if settings.encrypt_traffic else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _mon_lines(public: str) -> Sequence[str]:
+    """Return what keeps a monitor that joins from taking an address of the first messenger (ceph_mon.cc)."""
+    return ["[mon]", f"public_addrv = {monitor_addresses(public, encrypted=True)}"]
 
 
 def monitor_hosts(monitors: Sequence[Node], settings: CephSettings) -> str:
@@ -96,7 +114,10 @@ def bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def monitor_addresses(address: str) -> str:
-    """Return a monitor's addresses as the monitor map holds them: both messengers, Ceph's own ports."""
+def monitor_addresses(address: str, *, encrypted: bool = False) -> str:
+    """Return a monitor's addresses as the monitor map holds them: both messengers, Ceph's own ports.
+
+    With `encrypted` the second one alone: the first one cannot encrypt.
+    """
     host = bracketed(address)
-    return f"[v2:{host}:3300,v1:{host}:6789]"
+    return f"[v2:{host}:3300]" if encrypted else f"[v2:{host}:3300,v1:{host}:6789]"

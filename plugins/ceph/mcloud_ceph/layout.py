@@ -43,8 +43,13 @@ def copies(nodes: Sequence[Node], settings: CephSettings, node_settings: Mapping
 
 
 def has_filesystem(nodes: Sequence[Node], settings: CephSettings) -> bool:
-    """Say whether the file system is made: it is wanted, and every kernel can mount it."""
-    return settings.cephfs and all("ceph" in node.survey.abilities for node in nodes)
+    """Say whether the file system is made: it is wanted, and every kernel can mount it.
+
+    Not where all is encrypted: LXD 5.0 mounts it by mount(2) without `ms_mode`, and then the kernel speaks
+    the first messenger, which nobody answers any more.
+    """
+    able = all("ceph" in node.survey.abilities for node in nodes)
+    return settings.cephfs and able and not settings.encrypt_traffic
 
 
 def address_in(node: Node, network: IPv4Network | IPv6Network | None) -> str | None:
@@ -58,6 +63,12 @@ def address_in(node: Node, network: IPv4Network | IPv6Network | None) -> str | N
 def public_address(node: Node, settings: CephSettings) -> str:
     """Return the address that monitors and OSDs of this machine are reached at."""
     return address_in(node, settings.public_network) or node.address
+
+
+def internal_address(node: Node, settings: CephSettings) -> str:
+    """Return the address at which OSDs of this machine are reached by other OSDs."""
+    internal = address_in(node, settings.internal_network) if settings.internal_network else None
+    return internal or public_address(node, settings)
 
 
 def osd_uuid(fsid: str, node: Node, disk: DiskChoice) -> str:

@@ -158,7 +158,7 @@ def _make_first(host: Host, node: Node, nodes: Sequence[Node], settings: CephSet
     ]
     host.write(ADMIN_KEYRING, admin, mode=0o600)
     daemons.write_key(host, "mgr", node, manager)
-    addresses = monitor_addresses(public_address(node, settings))
+    addresses = monitor_addresses(public_address(node, settings), encrypted=settings.encrypt_traffic)
     host.run(["monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", node.name, addresses, _MAP])
     _make_store(host, node, keys="".join(keys))
 

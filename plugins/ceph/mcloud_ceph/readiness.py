@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from mcloud import Check, DiskChoice, Node, find_disk
+from mcloud_ceph import wire
 from mcloud_ceph.inspection import PACKAGES
 from mcloud_ceph.layout import address_in, copies, disks_of
 from mcloud_ceph.settings import SMALLEST_DISK, CephNode, CephSettings
@@ -19,6 +20,7 @@ def checks(
         yield from _service(node)
         yield from _networks(node, settings)
         yield from _disks(node, disks_of(node, node_settings))
+    yield from wire.checks(nodes, settings)
     yield from _versions(nodes)
     yield from _safety(nodes, settings, node_settings)
     yield from _kernels(nodes, settings)
@@ -145,7 +147,7 @@ def _safety(
 
 def _kernels(nodes: Sequence[Node], settings: CephSettings) -> Iterable[Check]:
     for ability, wanted, without in (
-        ("ceph", settings.cephfs, "no file system remote-fs is made"),
+        ("ceph", settings.cephfs and not settings.encrypt_traffic, "no file system remote-fs is made"),
         ("rbd", True, "the pool remote is made, but its volumes cannot be used there"),
     ):
         lacking = [node.name for node in nodes if ability not in node.survey.abilities]

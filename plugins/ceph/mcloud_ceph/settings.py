@@ -55,6 +55,20 @@ def _kernels_can_mount(so_far: SoFar) -> bool:
     return all("ceph" in node.survey.abilities for node in so_far.nodes)
 
 
+def _has_wires(so_far: SoFar) -> bool:
+    return len(so_far.nodes) > 1
+
+
+def _has_wires_to_choose(so_far: SoFar) -> bool:
+    return _has_wires(so_far) and _several_networks(so_far)
+
+
+def _who_listens(so_far: SoFar) -> str:
+    if so_far.settings.get("encrypt_traffic"):
+        return "No file system remote-fs is made: LXD 5.0 cannot mount one whose traffic is encrypted."
+    return "Who can listen on Ceph's networks can read all data." if _has_wires(so_far) else ""
+
+
 def _several_networks(so_far: SoFar) -> bool:
     return len(shared_networks(so_far.nodes)) > 1
 
@@ -90,6 +104,11 @@ def _internal_reached(so_far: SoFar) -> str:
 
 
 def _public_reached(so_far: SoFar) -> str:
+    public, internal = (so_far.settings.get(f"{kind}_network") for kind in ("public", "internal"))
+    if public and internal and public.version != internal.version:
+        return (
+            f"{public} is IPv{public.version} and {internal} IPv{internal.version}: Ceph speaks one of them"
+        )
     return _reached_by_all("public_network", so_far)
 
 
@@ -153,6 +172,19 @@ class CephSettings(Settings):
     ] = Field(
         default=True,
         description="Also make the file system remote-fs, where the kernels of all machines can mount it",
+    )
+    encrypt_traffic: Annotated[
+        bool,
+        Ask(
+            "Encrypt Ceph's traffic between machines?",
+            when=_has_wires_to_choose,
+            topic=Topic.SHARED_STORAGE,
+            order=5,
+            remark=_who_listens,
+        ),
+    ] = Field(
+        default=False,
+        description="Encrypt all that Ceph says on the wire (messenger 2, secure); no remote-fs is made then",
     )
 
 
