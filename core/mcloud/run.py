@@ -128,8 +128,9 @@ class Execution:
                 return
             self._tell(key, "waiting")
             self._reached(lane, gate)
-        except Exception as error:  # noqa: BLE001 - nobody else would see it, and all would wait for ever
-            self._events.put(Settled(key, error=error))
+        except BaseException as error:  # noqa: BLE001 - nobody else would see it, and all would wait for ever
+            failure = error if isinstance(error, Exception) else _ended(key, lane, error)
+            self._events.put(Settled(key, error=failure))
 
     def _unneeded(self, lane: Lane, gate: Gate) -> bool:
         """Whether all that needs what comes through a gate was done before this process began."""

@@ -1,5 +1,6 @@
 """The contract kit refuses every sin that a plugin's author can commit: planted here one by one."""
 
+import itertools
 import random
 import subprocess
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Annotated
 import pytest
 from pydantic import AfterValidator, Field, SecretStr
 
-from mcloud import Ask, Manifest, Offer, ServiceError, Settings, Step, hookimpl
+from mcloud import Ask, JoinToken, Manifest, Offer, ServiceError, Settings, Step, hookimpl
 from mcloud.testing import FakeHost, OfferContract, PluginContract
 
 FILE = "/etc/sinner"
@@ -409,6 +410,128 @@ def test_an_undeclared_offer_is_refused():
 def test_a_run_that_returns_its_offers_is_refused():
     sinner = _planting(_step(run=lambda ctx: [_write("hello", ctx)]))
     assert "run returned" in _refusal(_contract(sinner), "test_it_runs_and_its_probes_see_it")
+
+
+# ---- who falls out and comes back ----------------------------------------------------------------------
+
+KEY, KNOWN = "/etc/sinner.key", "/etc/sinner.known"
+
+
+class Keys:
+    """A plugin whose seat makes a key for each joiner, and revokes those of the fallen; with its sins."""
+
+    def __init__(self, take=None, *, refuses=False, revokes=True):
+        self.numbers = itertools.count()
+        self.take, self.refuses, self.revokes = take or _take, refuses, revokes
+
+    manifest = staticmethod(_manifest())
+
+    @hookimpl
+    def issue_token(self, node):
+        yield Step(name="make", run=partial(self._issue, node.name), offers=(JoinToken,))
+
+    @hookimpl
+    def bootstrap(self):
+        yield _step(name="list", undo=_restore_and_forget)
+
+    @hookimpl
+    def join(self, node):
+        if not node.founder:
+            yield Step(
+                name="key",
+                run=self.take,
+                probe=lambda ctx: () if ctx.host.stat(KEY) else None,
+                undo=lambda ctx: ctx.host.write(KEY, None),
+                needs=(JoinToken,),
+            )
+
+    @hookimpl
+    def configure(self, fallen):
+        gone = {node.name for node in fallen}
+
+        def run(ctx):
+            if self.revokes:
+                self._tell(ctx, {name: key for name, key in self._known(ctx).items() if name not in gone})
+
+        if fallen:
+            yield Step(
+                name="revoke",
+                run=run,
+                probe=lambda ctx: None if gone & {*self._known(ctx)} and not self.refuses else (),
+            )
+
+    def _issue(self, name, ctx):
+        keys = self._known(ctx)
+        if self.refuses and name in keys:
+            raise ServiceError(f"{name} is known already")
+        keys.setdefault(name, f"key-of-{name}-{next(self.numbers):03d}")
+        self._tell(ctx, keys)
+        return [JoinToken(value=keys[name])]
+
+    def _known(self, ctx):
+        return dict(line.split() for line in (ctx.host.read(KNOWN) or "").splitlines())
+
+    def _tell(self, ctx, keys):
+        ctx.host.write(KNOWN, "".join(f"{name} {key}\n" for name, key in keys.items()), mode=0o600)
+
+
+def _restore_and_forget(ctx):
+    _restore(ctx)
+    ctx.host.write(KNOWN, None)
+
+
+def _take(ctx):
+    ctx.host.write(KEY, ctx.token.get_secret_value(), mode=0o600)
+
+
+def _believe_what_is_there(ctx):
+    if not ctx.host.stat(KEY):
+        _take(ctx)
+
+
+def _look_and_keep_the_old_one(ctx):
+    token = ctx.token.get_secret_value()
+    if not ctx.host.stat(KEY):
+        ctx.host.write(KEY, token, mode=0o600)
+
+
+def _with_keys(*sin, **sins):
+    return _contract(Keys(*sin, **sins), machines=2, stays=("revoke",))
+
+
+def test_keys_that_are_revoked_and_made_anew_are_in_order():
+    assert _refusals(_with_keys()) == {}
+
+
+@pytest.mark.parametrize(
+    ("take", "refused"),
+    [
+        (_believe_what_is_there, "no step looked at the token that was made for it anew"),
+        (_look_and_keep_the_old_one, "lives on its first token"),
+    ],
+)
+def test_who_comes_back_with_what_was_revoked_is_refused(take, refused):
+    assert refused in _refusal(_with_keys(take), "test_who_fell_out_comes_back")
+
+
+def test_a_seat_that_does_not_bear_who_comes_back_is_refused():
+    said = _refusal(_with_keys(refuses=True), "test_who_fell_out_comes_back")
+    assert "n2 is known already" in said
+
+
+def test_a_revocation_that_revokes_nothing_is_refused():
+    said = _refusal(_with_keys(revokes=False), "test_the_others_go_on_without_who_falls_out")
+    assert "what it should have made cannot be seen" in said
+
+
+def test_a_hook_that_does_not_bear_the_smaller_roster_is_refused():
+    @hookimpl
+    def configure(nodes):
+        nodes[1]
+        yield from ()
+
+    said = _refusal(_contract(_plugin(configure=configure)), "test_the_others_go_on_without_who_falls_out")
+    assert "index out of range" in said
 
 
 # ---- secrets -------------------------------------------------------------------------------------------

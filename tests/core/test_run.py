@@ -403,6 +403,19 @@ def test_a_token_is_handed_out_when_it_is_made(world, lane):
     assert (for_lane.about, offer.value.get_secret_value()) == ("n2", "made here")
 
 
+def test_a_probe_that_wants_to_end_the_program_is_told_where_a_gate_asks_it(world, lane, step):
+    """A gate asks whether all that needs it is done; whatever the answer is, `run` must not wait for ever."""
+
+    def leave(_ctx):
+        raise SystemExit(3)
+
+    world.journal().write("started", "join/fruit/n1/n1/needing")
+    steps = lane(Gate(name="token", offers=(JoinToken,)), step("needing", needs=(JoinToken,), probe=leave))
+    with pytest.raises(RunFailed) as failed:
+        world.execution(steps).run("enter")
+    assert "wanted to end the whole program" in str(failed.value.exceptions[0])
+
+
 def test_an_error_where_a_gate_is_reached_is_told(world, lane, step):
     def reached(_lane, _gate):
         raise OSError("the disk is full")

@@ -1,31 +1,19 @@
 """Machines fall out of a run in memory, and come back: what the commands write to its journals."""
 
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from threading import Event
 
 from mcloud.context import Context
-from mcloud.rosters import change, whole
 
 
 def without(walk, *names):
     """Return a run as it goes on when machines fall out of it."""
-    return _with(walk, walk.inputs.without(names))
+    return walk.without(*names)
 
 
 def with_all_back(walk):
     """Return a finished run as it goes on with all back that fell out of it."""
-    return _with(walk, whole(walk.journal(walk.inputs.founder.name)))
-
-
-def _with(walk, inputs):
-    for node in inputs.nodes:
-        change(walk.journal(node.name), inputs, partial(_planned, walk, node.name))
-    return replace(walk, inputs=inputs, executions={})
-
-
-def _planned(walk, name, inputs):
-    return replace(walk, inputs=inputs, executions={}).plan(name)
+    return walk.with_all_back()
 
 
 @dataclass

@@ -10,9 +10,11 @@ from lxd_machines import Lxd, SaysNoError
 from mcloud import (
     Disk,
     DiskChoice,
+    NetworkAccess,
     NetworkUplink,
     Node,
     RunFailed,
+    StorageAccess,
     StoragePool,
     Survey,
     VirtualNetworks,
@@ -79,6 +81,8 @@ class TestWithWhatOthersOffer(LxdContract):
             certificate_file="/etc/ovn/cert_host",
             key_file="/etc/ovn/key_host",
         ),
+        NetworkAccess(driver="ovn", uplinks={"UPLINK": "eth1"}),
+        StorageAccess(driver="ceph"),
     )
 
     def survey(self):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,28 @@ from mcloud.errors import RunFailed
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
 from mcloud.model import Node
-from mcloud.offers import Offer
+from mcloud.offers import JoinToken, Offer
 from mcloud.plan import Gate, Lane, Plan, Stage
 from mcloud.plugins import Plugins
 from mcloud.record import by_plugin, own_facts, read_facts
+from mcloud.rosters import change, whole
 from mcloud.run import Execution
 from mcloud.secrets import Secrets
 from mcloud.steps import Step
 from mcloud.testing.host import FakeHost
 from mcloud.undo import Undone, undo
+
+
+class GivenToken(SecretStr):
+    """A join token that notes whether anybody looked at its value."""
+
+    looked_at: bool = False
+
+    def get_secret_value(self) -> str:
+        """Return the value, and note that."""
+        self.looked_at = True
+        return super().get_secret_value()
+
 
 _RECORD = Step(name="record", run=lambda _ctx: None, probe=lambda _ctx: ())
 
@@ -41,6 +54,8 @@ class Walk:
     """Secret settings by plugin and field."""
     known: Secrets = field(default_factory=Secrets)
     executions: dict[str, Execution] = field(default_factory=dict)
+    tokens: dict[tuple[str, str], GivenToken] = field(default_factory=dict)
+    """The last token that was made, by plugin and machine."""
 
     def plan(self, machine: str) -> Plan:
         """Return one machine's plan."""
@@ -66,6 +81,14 @@ class Walk:
         self._stage("configure", founder)
         self._together("adapt", ADAPTED, "follow")
 
+    def without(self, *names: str) -> "Walk":
+        """Return the run as it goes on when these machines have fallen out of it."""
+        return self._with(self.inputs.without(names))
+
+    def with_all_back(self) -> "Walk":
+        """Return the run as it goes on, after its end, with all back that fell out of it."""
+        return self._with(whole(self.journal(self.inputs.founder.name)))
+
     def undo(self) -> dict[str, Undone]:
         """Take everything back, the founder last; return what came of it by machine."""
         return {node.name: undo(self.surroundings(node.name)) for node in reversed(tuple(self.inputs.nodes))}
@@ -79,6 +102,14 @@ class Walk:
             journal=self.journal(machine),
             secrets=self.secrets,
         )
+
+    def _with(self, inputs: Inputs) -> "Walk":
+        for node in inputs.nodes:
+            change(self.journal(node.name), inputs, partial(self._plan_of, node.name))
+        return replace(self, inputs=inputs, executions={}, tokens={})
+
+    def _plan_of(self, machine: str, inputs: Inputs) -> Plan:
+        return plan_for(self.plugins, inputs, machine, _RECORD)
 
     def _execution(self, node: Node) -> Execution:
         return Execution(
@@ -132,8 +163,16 @@ class Walk:
         for offer in offers:
             for value in offer.__dict__.values():
                 self.known.add(value if isinstance(value, SecretStr) else None)
+        offers = [self._watched(lane, offer) for offer in offers]
         key = gate_key("join", lane.plugin, lane.about, lane.about, TOKEN)
         self.executions[lane.about].open(key, offers)
+
+    def _watched(self, lane: Lane, offer: Offer) -> Offer:
+        if not isinstance(offer, JoinToken):
+            return offer
+        token = GivenToken(offer.value.get_secret_value())
+        self.tokens[lane.plugin, lane.about] = token
+        return JoinToken.model_construct(value=token)
 
     def _ready(self, plugin: str, machine: str) -> str:
         return gate_key("issue_token", plugin, self.inputs.founder.name, machine, READY)

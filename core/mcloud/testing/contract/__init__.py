@@ -3,11 +3,12 @@
 from mcloud.testing.contract.describing import Describing
 from mcloud.testing.contract.planning import Planning
 from mcloud.testing.contract.resetting import Resetting
+from mcloud.testing.contract.returning import Returning
 from mcloud.testing.contract.running import Running
 from mcloud.testing.contract.trusting import Trusting
 
 __all__ = ["PluginContract"]
 
 
-class PluginContract(Describing, Planning, Running, Resetting, Trusting):
+class PluginContract(Describing, Planning, Running, Returning, Resetting, Trusting):
     """Set `name` and `plugin`, and what of `Subject` is not as it is there."""

@@ -76,7 +76,7 @@ class Subject:
 
     def _steps(self, walk: Walk) -> Iterator[tuple[str, str, Step]]:
         """Yield machine, key and step of all that this plugin does and that leaves something to be seen."""
-        for machine in walk.hosts:
+        for machine in [node.name for node in walk.inputs.nodes]:
             for key, (lane, step) in walk.plan(machine).steps.items():
                 if isinstance(step, Step) and lane.plugin == self.name and not step.volatile:
                     yield machine, key, step
