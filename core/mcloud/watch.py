@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Literal
 
+from pydantic import Field
+
 from mcloud.model import Printable, Record, printable
 from mcloud.plan import Gate, Lane
 from mcloud.steps import Step
@@ -17,7 +19,7 @@ class Happening(Record):
     about: Printable
     step: Printable
     what: Literal["started", "done", "adopted", "skipped", "failed", "waiting", "report", "undone", "left"]
-    seconds: float = 0.0
+    seconds: float = Field(default=0.0, ge=0, le=10**9)
     text: Printable = ""
 
 

@@ -23,8 +23,8 @@ from kit import HIS, hello, side
 from mcloud import errors
 from mcloud.session.guesses import GuessBook
 from mcloud.session.limits import DEFAULT_LIMITS, Limits
+from mcloud.session.lost import ConnectionLost
 from mcloud.session.tls import client_context
-from mcloud.session.wire import ConnectionLost
 
 pytestmark = pytest.mark.timeout(3600)
 

@@ -157,13 +157,21 @@ def test_large_messages_arrive_whole_and_in_order_both_ways():
     with house() as here:
         there, connection = here.member()
         large = os.urandom(8 * 2**20)
-        for message in (large, b"", b"x", large):
+        large_for_a_joiner = large[: 512 * 2**10]
+        for message in (large, b"", b"x", bytes(125), bytes(126), bytes(2**16 - 1), bytes(2**16), large):
+            connection.send(message)
+            assert there.receive(timeout=10) == message
+        for message in (large, b"x", large):
+            connection.send(message)
+        assert [there.receive(timeout=10) for _ in range(3)] == [large, b"x", large]
+        for message in (large_for_a_joiner, b"", b"x", large_for_a_joiner):
             there.send(message)
-        assert [connection.receive(timeout=10) for _ in range(4)] == [large, b"", b"x", large]
-        connection.send(large)
-        assert there.receive(timeout=10) == large
-        with pytest.raises(ProtocolError):
-            there.send(large + b"x")
+        assert [connection.receive(timeout=10) for _ in range(4)] == [
+            large_for_a_joiner, b"", b"x", large_for_a_joiner,
+        ]  # fmt: skip
+        for end, longest in ((there, large_for_a_joiner), (connection, large)):
+            with pytest.raises(ProtocolError):
+                end.send(longest + b"x")
         there.close()
 
 
@@ -355,9 +363,9 @@ def test_a_reader_who_is_slow_is_not_taken_for_dead():
     with house(limits=QUICK) as here:
         there, connection = here.member(limits=QUICK)
         for _ in range(4):
-            there.send(bytes(2**20))
+            there.send(bytes(2**19))
         time.sleep(2 * QUICK.silence)
-        assert [len(connection.receive(timeout=5)) for _ in range(4)] == [2**20] * 4
+        assert [len(connection.receive(timeout=5)) for _ in range(4)] == [2**19] * 4
         there.close()
 
 

@@ -59,9 +59,9 @@ class Rate:
         self._at = now
         return max(0.0, (1.0 - self._left) / self.per_second)
 
-    def take(self) -> None:
-        """Take one."""
-        self._left -= 1.0
+    def take(self, number: float = 1.0) -> None:
+        """Take one, or so many; what is missing is waited for by who comes next."""
+        self._left -= number
 
     def give_back(self) -> None:
         """Put one back."""

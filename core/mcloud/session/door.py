@@ -10,7 +10,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -18,6 +17,7 @@ from typing import Self
 
 from mcloud.session.accept import Acceptor, listen, must_begin_like_tls
 from mcloud.session.callbacks import Callbacks
+from mcloud.session.caller import Caller, superfluous
 from mcloud.session.certificates import Credentials, fingerprint
 from mcloud.session.events import EventThread
 from mcloud.session.limits import (
@@ -25,10 +25,7 @@ from mcloud.session.limits import (
     Crowd,
     Limits,
     Terms,
-    Visitor,
     member_terms,
-    plain_address,
-    source_of,
     stranger_terms,
 )
 from mcloud.session.tls import DoorContext
@@ -71,7 +68,7 @@ class Door:
         self._on_stranger = on_stranger
         self._on_member = on_member
         self._crowd = Crowd(limits=limits)
-        self._callers: set[_Caller] = set()
+        self._callers: set[Caller] = set()
         self._callbacks = Callbacks(_CALLBACKS_PER_STRANGER * limits.strangers)
         self._context = DoorContext(credentials)
         self._thread: EventThread
@@ -123,14 +120,14 @@ class Door:
 
     def _arrived(self, arrival: socket.socket, address: str) -> None:
         """Take a new connection, or leave it outside."""
-        caller = _Caller(arrival, address)
+        caller = Caller(arrival, address)
         if not self._crowd.enter(caller.visitor):
             arrival.close()
             return
         self._callers.add(caller)
         caller.task = asyncio.create_task(self._receive(caller, arrival))
 
-    async def _receive(self, caller: "_Caller", arrival: socket.socket) -> None:
+    async def _receive(self, caller: Caller, arrival: socket.socket) -> None:
         """See it through TLS; from then on its wire tells what happens."""
         try:
             async with asyncio.timeout(self.limits.tls):
@@ -146,7 +143,7 @@ class Door:
                 arrival.close()
                 self._forget(caller)
 
-    async def _handshake(self, caller: "_Caller", arrival: socket.socket) -> None:
+    async def _handshake(self, caller: Caller, arrival: socket.socket) -> None:
         events = Events(
             trusted=partial(self._trusted, caller),
             opened=partial(self._opened, caller),
@@ -166,7 +163,7 @@ class Door:
     def _tls(self) -> ssl.SSLContext:
         return self._context.of(self._pins(), strangers=self.strangers_welcome)
 
-    def _trusted(self, caller: "_Caller", wire: Wire) -> Terms | None:
+    def _trusted(self, caller: Caller, wire: Wire) -> Terms | None:
         """Decide by the certificate, after TLS: this is the authorisation, not the trust store."""
         caller.wire = wire
         if wire.peer_certificate is not None:
@@ -174,26 +171,28 @@ class Door:
             if shown not in self._pins():
                 return None
             caller.fingerprint = shown
+            for other in superfluous(self._callers, caller, self.limits.joiner_connections):
+                other.cut()
             self._crowd.leave(caller.visitor)
-            return member_terms(self.limits)
+            return member_terms(self.limits, server=True)
         if not self.strangers_welcome:
             return None
         self._crowd.heard(caller.visitor, stage=2, our_turn=False)
         spent = time.monotonic() - caller.arrived_at
         return replace(stranger_terms(self.limits), deadline=max(0.0, self.limits.exchange - spent))
 
-    def _opened(self, caller: "_Caller", wire: Wire) -> None:
+    def _opened(self, caller: Caller, wire: Wire) -> None:
         if (mark := caller.fingerprint) is not None:
             self._call(caller, wire, lambda connection: self._on_member(connection, mark))
 
-    def _message(self, caller: "_Caller", wire: Wire) -> None:
+    def _message(self, caller: Caller, wire: Wire) -> None:
         if caller.fingerprint is not None:
             return
         self._crowd.heard(caller.visitor, stage=3, our_turn=True)
         if self._on_stranger is not None and not caller.called:
             self._call(caller, wire, self._on_stranger)
 
-    def _forget(self, caller: "_Caller") -> None:
+    def _forget(self, caller: Caller) -> None:
         """Nothing of it is left on the network; its place is free when its callback is done as well."""
         self._callers.discard(caller)
         caller.wire = None  # or the two keep each other, and TLS's buffers, until some collection
@@ -202,7 +201,7 @@ class Door:
         if not caller.called:
             self._crowd.leave(caller.visitor)
 
-    def _call(self, caller: "_Caller", wire: Wire, callback: Callable[[Connection], None]) -> None:
+    def _call(self, caller: Caller, wire: Wire, callback: Callable[[Connection], None]) -> None:
         connection = Connection(wire, self._thread, own_certificate=self.credentials.der, server=True)
         stranger = caller.fingerprint is None
         done = partial(self._thread.post, self._called, caller)
@@ -210,38 +209,6 @@ class Door:
         if not caller.called:
             wire.abort("too busy")
 
-    def _called(self, caller: "_Caller") -> None:
+    def _called(self, caller: Caller) -> None:
         self._callbacks.ended(stranger=caller.fingerprint is None)
         self._crowd.leave(caller.visitor)
-
-
-class _Caller:
-    """One connection at the door, from its first packet until nothing of it is left."""
-
-    def __init__(self, arrival: socket.socket, address: str) -> None:
-        self.address = plain_address(address)
-        self.visitor = Visitor(source=source_of(address), cut=self.cut)
-        self.arrived_at = time.monotonic()
-        self.task: asyncio.Task[None] | None = None
-        """Kept: the loop itself does not hold on to its tasks."""
-        self.wire: Wire | None = None
-        self.fingerprint: str | None = None
-        """Of a member; None: a stranger."""
-        self.called = False
-        self._arrival = arrival
-
-    def cut(self) -> None:
-        """Have its place and its descriptor back at once."""
-        if self.wire is not None:
-            self.wire.abort("somebody else needs the place")
-            return
-        # Not by cancelling: a task that has not begun, or is about to begin TLS, would clean nothing up.
-        with suppress(OSError):
-            self._arrival.shutdown(socket.SHUT_RDWR)
-
-    def part(self, reason: str) -> None:
-        """Say goodbye, if it got so far."""
-        if self.wire is not None:
-            self.wire.close(reason)
-        else:
-            self.cut()

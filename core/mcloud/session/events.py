@@ -4,10 +4,14 @@ import asyncio
 import logging
 import ssl
 import threading
+from asyncio import sslproto
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+sslproto.SSLProtocol.max_size = 32 * 1024
+"""asyncio makes a buffer of this size for each TLS connection, 256 KiB by default: with two hundred of them,
+50 MiB. A record of TLS has at most 16 KiB (RFC 8446, section 5.1)."""
 log = logging.getLogger(__name__)
 
 

@@ -7,7 +7,6 @@ each in a thread of its own; `forming.py` sets the phase and runs the plan.
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any, Literal
 
 from mcloud.errors import McloudError, ProtocolError
@@ -23,7 +22,6 @@ from mcloud.session.listener import Listener
 from mcloud.session.lobby import Guest, Lobby
 from mcloud.session.protocol import (
     GOODBYE,
-    VERSION,
     Failed,
     Farewell,
     Go,
@@ -37,10 +35,13 @@ from mcloud.session.protocol import (
     Ready,
     Refusal,
     decode,
-    encode,
 )
 from mcloud.session.refusing import let_in, refuse_hello, send_away, turn_away
+from mcloud.session.shape import MOST_OF_A_JOINER
 from mcloud.session.transport import Connection, ConnectionLost
+from mcloud.session.writing import greeting
+
+_HEARD = (Outlook, Ready, Progress, Joined, Failed, Farewell)
 
 
 @dataclass
@@ -83,17 +84,14 @@ class Initiator:
         theirs = connection.receive(timeout=10)
         hello = decode(theirs, Hello)
         refuse_hello(hello, source=connection.peer_address, method=self.method)
-        mine = encode(
-            Hello(
-                version=VERSION,
-                role="initiator",
-                methods=(self.method,),
-                session=self.session,
-                nonce=secrets.token_hex(16),
-                name=self.name,
-                address=ip_address(self.address),
-                certificate=self.credentials.certificate,
-            )
+        mine = greeting(
+            role="initiator",
+            methods=(self.method,),
+            session=self.session,
+            nonce=secrets.token_hex(16),
+            name=self.name,
+            address=self.address,
+            certificate=self.credentials.certificate,
         )
         connection.send(mine)
         return mine, theirs, hello
@@ -133,7 +131,7 @@ class Initiator:
 
     def meet(self, guest: Guest, connection: Connection) -> None:
         """Hear who it is; it stays connected until it has heard why, if it is refused."""
-        said = decode(connection.receive(timeout=60), Introduction)
+        said = decode(connection.receive(timeout=60), Introduction, most=MOST_OF_A_JOINER)
         # Who is in the middle of a run was looked at before it began.
         if twin := let_in(guest, connection, said, lobby=self.lobby, vet=None if said.run else self.vet):
             self.listener.noticed(guest, f"stays; another machine was refused: {twin.reason}")
@@ -157,7 +155,7 @@ class Initiator:
 
     def hear(self, guest: Guest, connection: Connection) -> None:
         """Hear one message and do what it asks for."""
-        message = decode(connection.receive(), Outlook, Ready, Progress, Joined, Failed, Farewell)
+        message = decode(connection.receive(), *_HEARD, most=MOST_OF_A_JOINER)
         match message:
             case Outlook():
                 self._hear_outlook(guest, message)

@@ -7,7 +7,6 @@ its process lives it dials again when the connection breaks, and a step in hand 
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 
 from pydantic import SecretStr
 
@@ -22,7 +21,6 @@ from mcloud.session.guesses import Tries
 from mcloud.session.limits import DEFAULT_LIMITS, Limits
 from mcloud.session.protocol import (
     GOODBYE,
-    VERSION,
     Admission,
     Farewell,
     Go,
@@ -41,6 +39,7 @@ from mcloud.session.protocol import (
 from mcloud.session.refusing import refused
 from mcloud.session.transport import Connection, ConnectionLost, dial
 from mcloud.session.work import Work
+from mcloud.session.writing import greeting
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +90,13 @@ class Joiner:
 
     def greet(self, connection: Connection) -> tuple[bytes, bytes, Hello]:
         """Say Hello and hear the initiator's; return both as the bytes they were, and theirs."""
-        mine = encode(
-            Hello(
-                version=VERSION,
-                role="joiner",
-                methods=self.methods,
-                nonce=secrets.token_hex(16),
-                name=self.node.name,
-                address=ip_address(self.node.address),
-                certificate=self.credentials.certificate,
-            )
+        mine = greeting(
+            role="joiner",
+            methods=self.methods,
+            nonce=secrets.token_hex(16),
+            name=self.node.name,
+            address=self.node.address,
+            certificate=self.credentials.certificate,
         )
         connection.send(mine)
         theirs = connection.receive(timeout=10)

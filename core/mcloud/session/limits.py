@@ -22,9 +22,14 @@ class Limits:
     per_source: int = 8
     stranger_message: int = 4096
     stranger_messages: int = 8
-    member_message: int = 8 * 2**20
-    member_unread: int = 64 * 2**20
-    """Waiting to be read by us; more is not a conversation."""
+    initiator_message: int = 8 * 2**20
+    """From an initiator whose certificate is pinned: a proposal holds the surveys of all machines."""
+    joiner_message: int = 512 * 2**10
+    """From a joiner whose certificate is pinned: the largest holds one survey, of some KiB."""
+    pace: float = 512 * 2**10
+    """Bytes a second that are read of one joiner or stranger: a flood of one stalls nobody else."""
+    joiner_connections: int = 2
+    """Of one certificate: the one in use, and the one by which a machine comes back."""
     stretch: float = 1.0
     """How much longer than asked for a message is waited for."""
 
@@ -49,8 +54,14 @@ class Terms:
     """What one connection may do; None: as much as it likes."""
 
     message: int
+    """Bytes of a message that is read."""
+    says: int
+    """Bytes of a message that is sent."""
     messages: int | None
     unread: int
+    """Waiting to be taken by us, each message with some more than its bytes; then no more is read."""
+    pace: float | None
+    """Bytes read in a second, each frame with some more than its bytes; None: any."""
     in_all: int | None
     deadline: float | None
 
@@ -60,19 +71,29 @@ def stranger_terms(limits: Limits) -> Terms:
     unread = limits.stranger_message * limits.stranger_messages
     return Terms(
         message=limits.stranger_message,
+        says=limits.stranger_message,
         messages=limits.stranger_messages,
         unread=unread,
+        pace=limits.pace,
         in_all=unread + 16 * 1024,  # the opening request, frames' heads, pings and pongs
         deadline=limits.exchange,
     )
 
 
-def member_terms(limits: Limits) -> Terms:
-    """Return the terms of a connection with a pinned certificate on its other side."""
+def member_terms(limits: Limits, *, server: bool) -> Terms:
+    """Return the terms of a connection with a pinned certificate on its other side.
+
+    `server` says which side this is: the initiator says more than it hears.
+    """
+    read, says = limits.initiator_message, limits.joiner_message
+    if server:
+        read, says = says, read
     return Terms(
-        message=limits.member_message,
+        message=read,
+        says=says,
         messages=None,
-        unread=limits.member_unread,
+        unread=2 * read,
+        pace=limits.pace if server else None,
         in_all=None,
         deadline=None,
     )

@@ -1,6 +1,6 @@
 """The joiners of one session, as the initiator knows them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from threading import Condition, RLock
 from typing import Any, Literal, get_args
@@ -20,6 +20,7 @@ from mcloud.session.protocol import (
     encode,
 )
 from mcloud.session.transport import Connection, ConnectionLost
+from mcloud.session.writing import Encoder
 
 Standing = Literal["here", "away", "trusted", "parted", "failed", "refused"]
 """Connected; cut off without a goodbye; pinned, but not yet seen; left; out of the run; not taken."""
@@ -56,6 +57,8 @@ class Guest:
     entering: bool = False
     """It was told to enter in this connection, and has not said yet that it is in: also one that was in, and
     was started anew, has to look first."""
+    encode: Callable[[Message], bytes] = field(default=encode, repr=False)
+    """Writes what it is told: one for all guests of a lobby, so that what all are told is written once."""
     lock: RLock = field(default_factory=RLock)
 
     def come(
@@ -125,7 +128,7 @@ class Guest:
             self.said.add(once)
             self.entering = self.entering or (isinstance(message, Go) and message.stage == "enter")
             try:
-                self.connection.send(encode(message))
+                self.connection.send(self.encode(message))
             except ConnectionLost:
                 return
 
@@ -139,6 +142,7 @@ class Lobby:
         self.chosen: frozenset[str] | None = None
         """Fingerprints of those who take part; None: that is not clear yet."""
         self._guests: dict[str, Guest] = {}
+        self._encode = Encoder()
 
     def pin(self, name: str, certificate: str, address: str = "", *, taken: bool = False) -> Guest:
         """Trust a machine's certificate from now on; the same one again changes nothing but its name.
@@ -149,7 +153,14 @@ class Lobby:
         mark = fingerprint(certificate)
         with self.changed:
             guest = self._guests.setdefault(
-                mark, Guest(name=name, fingerprint=mark, certificate=certificate, address=address)
+                mark,
+                Guest(
+                    name=name,
+                    fingerprint=mark,
+                    certificate=certificate,
+                    address=address,
+                    encode=self._encode,
+                ),
             )
             if guest.standing != "here" and not guest.taken and mark not in (self.chosen or ()):
                 guest.name = name

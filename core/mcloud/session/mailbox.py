@@ -4,24 +4,28 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-_UNSENT = 2**20
-"""Bytes handed over and not yet taken by the network, above which a sender waits."""
+_UNSENT = 24 * 2**20
+"""Bytes handed over and not yet taken by the network, above which a sender waits. All that a joiner is told
+in a session is less: nobody who tells it has to wait until it has read that."""
+_EACH = 64
+"""Bytes that a message takes beside its own."""
 
 
 class Mailbox:
     """Messages of one connection, both ways, and how it ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Callable[[], object]) -> None:
+        """Begin with none; `room()` is called, under a lock and in any thread, when a message was taken."""
+        self._room = room
         self._changed = threading.Condition()
         self._messages: deque[bytes] = deque()
         self._unread = 0
         self._unsent = 0
-        self._blocked = False
         self._end: Exception | None = None
 
     @property
     def unread(self) -> int:
-        """Return the bytes that wait to be taken."""
+        """Return the bytes that wait to be taken, and what holds them."""
         with self._changed:
             return self._unread
 
@@ -35,7 +39,7 @@ class Mailbox:
         """Lay down a message that came in."""
         with self._changed:
             self._messages.append(message)
-            self._unread += len(message)
+            self._unread += len(message) + _EACH
             self._changed.notify_all()
 
     def take(self, timeout: float | None) -> bytes:
@@ -49,7 +53,8 @@ class Mailbox:
                 self._changed.wait_for(lambda: self._messages or self._end, timeout)
             if self._messages:
                 message = self._messages.popleft()
-                self._unread -= len(message)
+                self._unread -= len(message) + _EACH
+                self._room()
                 return message
             if self._end is None:
                 raise TimeoutError("no message came in time")
@@ -58,7 +63,7 @@ class Mailbox:
     def hand_over(self, size: int, pass_on: Callable[[], object]) -> None:
         """Call `pass_on` once the network has room for `size` bytes; raise how it ended if it did."""
         with self._changed:
-            self._changed.wait_for(lambda: self._end or not (self._blocked or self._unsent > _UNSENT))
+            self._changed.wait_for(lambda: self._end or self._unsent <= _UNSENT)
             if self._end is not None:
                 raise _again(self._end)
             self._unsent += size
@@ -71,17 +76,16 @@ class Mailbox:
             self._unsent -= size
             self._changed.notify_all()
 
-    def block(self, *, blocked: bool) -> None:
-        """Note whether the network takes more at present."""
-        with self._changed:
-            self._blocked = blocked
-            self._changed.notify_all()
-
     def end(self, error: Exception) -> None:
-        """Note how it ended; the first word counts."""
+        """Note how it ended; the first word counts. Nothing comes in any more."""
         with self._changed:
             self._end = self._end or error
+            self._room = _nobody
             self._changed.notify_all()
+
+
+def _nobody() -> None:
+    """Ask nobody for more: it would hold on to the connection, which holds on to this."""
 
 
 def _again(error: Exception) -> Exception:

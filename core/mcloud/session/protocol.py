@@ -1,19 +1,23 @@
 """What the two halves say to each other, and the order of play that both read."""
 
-import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError
 
 from mcloud.deadlines import Deadlines
 from mcloud.errors import ProtocolError
 from mcloud.inputs import Inputs
 from mcloud.model import HostName, Node, Printable
+from mcloud.session.shape import MOST_VALUES, shape_of
 from mcloud.watch import Happening
 
 VERSION = 2
 PORT = 9442
+
+_VERSIONS = "do both machines run the same version of mcloud?"
+_TOLD = 100
+"""Mistakes of a message up to which it is said where they begin: pydantic makes texts of all or none."""
 
 GOODBYE = "goodbye"
 """The reason with which the initiator closes a connection whose farewell it heard."""
@@ -33,7 +37,7 @@ class Hello(Message):
     """Both sides' first words, before trust. Bound raw into the transcript; nothing in it is believed."""
 
     type: Literal["hello"] = "hello"
-    version: int
+    version: int = Field(ge=0, le=9999)
     role: Literal["initiator", "joiner"]
     methods: tuple[Printable, ...] = Field(min_length=1, max_length=8)
     session: Printable = ""
@@ -48,8 +52,8 @@ class Introduction(Message):
 
     type: Literal["introduction"] = "introduction"
     node: Node
-    versions: Mapping[str, str]
-    run: str = Field(default="", description="the run it is in the middle of, if any")
+    versions: Mapping[Printable, Printable] = Field(max_length=256)
+    run: Printable = Field(default="", description="the run it is in the middle of, if any")
 
 
 class Proposal(Message):
@@ -86,7 +90,7 @@ class Outlook(Message):
     """The joiner's own plan of what it is to do."""
 
     type: Literal["outlook"] = "outlook"
-    lines: tuple[OutlookLine, ...]
+    lines: tuple[OutlookLine, ...] = Field(max_length=10_000)
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -155,23 +159,13 @@ class Farewell(Message):
     cloud: Mapping[str, Any] | None = None
 
 
-AnyMessage = Annotated[
-    Hello
-    | Introduction
-    | Proposal
-    | Refusal
-    | Outlook
-    | Admission
-    | Go
-    | Ready
-    | Token
-    | Progress
-    | Joined
-    | Failed
-    | Farewell,
-    Field(discriminator="type"),
-]
-_ADAPTER: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
+_KINDS: Mapping[str, type[Message]] = {
+    kind.model_fields["type"].default: kind
+    for kind in (
+        Hello, Introduction, Proposal, Refusal, Outlook, Admission, Go, Ready, Token, Progress, Joined,
+        Failed, Farewell,
+    )
+}  # fmt: skip
 M = TypeVar("M", bound=Message)
 
 SCRIPT: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
@@ -193,30 +187,34 @@ def encode(message: Message) -> bytes:
     return message.model_dump_json(exclude_none=True).encode()
 
 
-def decode(raw: bytes, *expected: type[M]) -> M:
-    """Read a message of one of the expected types.
+def decode(raw: bytes, *expected: type[M], most: int = MOST_VALUES) -> M:
+    """Read a message of one of the expected types, of at most so many values; it is parsed once.
 
     Raises ProtocolError for anything else: broken or nested JSON, doubled keys, wrong values, and
     messages that may not be said now. Its text never holds what was sent.
     """
     try:
-        shape = json.loads(raw, object_pairs_hook=_no_doubles)
-        message = (
-            _ADAPTER.validate_python(shape) if not isinstance(shape, dict) else _ADAPTER.validate_json(raw)
-        )
+        shape = shape_of(raw, most=most)
+        kind = _KINDS.get(str(shape.get("type"))) if isinstance(shape, dict) else None
+        if kind is None:
+            raise ProtocolError("a message is of no type that is known here", hint=_VERSIONS) from None
+        if not issubclass(kind, expected):
+            wanted = " or ".join(kind.__name__ for kind in expected)
+            raise ProtocolError(f"{kind.__name__} was said where only {wanted} may be said")
+        return kind.model_validate(shape)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        place = ".".join(str(part)[:40] for part in first["loc"][:6])
+        mistakes = error.error_count()
+        place = _first_place(error) if mistakes <= _TOLD else "many places"
         raise ProtocolError(
-            f"a message makes no sense at {place or 'its beginning'} ({error.error_count()} mistakes)",
-            hint="do both machines run the same version of mcloud?",
+            f"a message makes no sense at {place} ({mistakes} mistakes)", hint=_VERSIONS
         ) from None
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a message is no proper JSON: {type(error).__name__}") from None
-    if not isinstance(message, expected):
-        wanted = " or ".join(kind.__name__ for kind in expected)
-        raise ProtocolError(f"{type(message).__name__} was said where only {wanted} may be said")
-    return message
+
+
+def _first_place(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    return ".".join(str(part)[:40] for part in first["loc"][:6]) or "its beginning"
 
 
 def refuse_other_version(hello: Hello, *, whose: str) -> None:
@@ -226,11 +224,3 @@ def refuse_other_version(hello: Hello, *, whose: str) -> None:
             f"{whose} speaks version {hello.version} of the protocol, this machine {VERSION}",
             hint="install the same version of mcloud on all machines",
         )
-
-
-def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    shape = dict(pairs)
-    if len(shape) < len(pairs):
-        msg = "a key occurs twice"
-        raise ValueError(msg)
-    return shape

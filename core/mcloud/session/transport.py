@@ -12,8 +12,9 @@ from mcloud.errors import ProtocolError, TrustError
 from mcloud.session.certificates import Credentials, fingerprint, short
 from mcloud.session.events import EventThread
 from mcloud.session.limits import DEFAULT_LIMITS, Limits, Terms, member_terms, printable, stranger_terms
+from mcloud.session.lost import ConnectionLost, Silence
 from mcloud.session.tls import client_context
-from mcloud.session.wire import ConnectionLost, Events, Silence, Wire
+from mcloud.session.wire import Events, Wire
 
 __all__ = ["Connection", "ConnectionLost", "Silence", "dial"]
 
@@ -53,7 +54,7 @@ class Connection:
 
     def send(self, message: bytes) -> None:
         """Send one message, waiting while the network is slow. `ConnectionLost`; `ProtocolError`: too big."""
-        if self._wire.terms is not None and len(message) > self._wire.terms.message:
+        if self._wire.terms is not None and len(message) > self._wire.terms.says:
             raise ProtocolError(f"a message of {len(message)} bytes is too long to be sent")
         self._wire.mailbox.hand_over(len(message), lambda: self._thread.post(self._wire.send, message))
 
@@ -128,7 +129,7 @@ def dial(
 def _try(
     address: str, port: int, *, credentials: Credentials | None, expect: str | None, limits: Limits
 ) -> Connection:
-    terms = stranger_terms(limits) if credentials is None else member_terms(limits)
+    terms = stranger_terms(limits) if credentials is None else member_terms(limits, server=False)
     thread = EventThread(f"mcloud-dial-{address}")
     try:
         wire = thread.run(

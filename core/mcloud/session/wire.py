@@ -4,7 +4,9 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from websockets.client import ClientProtocol
@@ -14,27 +16,18 @@ from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from mcloud.errors import McloudError, ProtocolError
+from mcloud.errors import ProtocolError
+from mcloud.session.intake import Intake
 from mcloud.session.limits import Limits, Terms, plain_address, printable
+from mcloud.session.lost import lost
 from mcloud.session.mailbox import Mailbox
+from mcloud.session.outbox import Outbox
+from mcloud.session.pulse import Pulse
 
 _CLOSING = 1.0
 """Seconds for the other side to answer a close."""
 # Name and path carry nothing; the certificates say who is who.
 _URI = parse_uri("wss://mcloud/")
-
-
-class ConnectionLost(McloudError):  # noqa: N818 - an outcome, not a fault of anyone
-    """The other side closed, vanished or fell silent; `reason` is what it said, or what was seen."""
-
-    def __init__(self, message: str, *, hint: str = "", reason: str = "") -> None:
-        """Keep the reason, printable and short."""
-        super().__init__(message, hint=hint)
-        self.reason = printable(reason)
-
-
-class Silence(ConnectionLost, TimeoutError):  # noqa: N818 - an outcome, like its base
-    """Nothing was said in time; the connection is there, but who needed the answer has lost it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +49,7 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, *, server: bool, limits: Limits, events: Events) -> None:
         """Be ready for a TLS connection; `server` says which side this is."""
-        self.mailbox = Mailbox()
+        self.mailbox = Mailbox(self._room)
         self.peer_address = ""
         self.peer_certificate: bytes | None = None
         self.terms: Terms | None = None
@@ -71,7 +64,9 @@ class Wire(asyncio.Protocol):
         self._protocol: ClientProtocol | ServerProtocol | None = None
         self._loop = asyncio.get_running_loop()
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._silent = 0.0
+        self._outbox: Outbox
+        self._intake: Intake
+        self._pulse = Pulse()
         self._bytes = 0
         self._messages = 0
 
@@ -79,11 +74,16 @@ class Wire(asyncio.Protocol):
 
     def send(self, message: bytes) -> None:
         """Send one message; what cannot be sent any more is dropped, the mailbox says why."""
-        if self._protocol is not None and self._protocol.state is OPEN:
-            self._protocol.send_binary(message)
-            self._flush()
+        sent = partial(self.mailbox.sent, len(message))
+        if self._protocol is None or self._protocol.state is not OPEN:
+            sent()
+        elif self._server:
+            self._outbox.message(message, sent)
             self._events.sent(self)
-        self.mailbox.sent(len(message))
+        else:
+            self._protocol.send_binary(message)  # which masks it
+            self._flush(sent)
+            self._events.sent(self)
 
     def close(self, reason: str) -> None:
         """Say goodbye, with a reason the other side can show."""
@@ -97,7 +97,7 @@ class Wire(asyncio.Protocol):
 
     def abort(self, reason: str) -> None:
         """Cut the connection now."""
-        self.mailbox.end(self._lost(reason))
+        self.mailbox.end(lost(self.peer_address, reason, self._protocol))
         if hasattr(self, "transport"):
             self.transport.abort()
 
@@ -115,6 +115,10 @@ class Wire(asyncio.Protocol):
         if self.terms is None:
             self.transport.abort()
             return
+        self._outbox = Outbox(self.transport)
+        self._intake = Intake(
+            self._loop, self.transport, pace=self.terms.pace, parse=self._parse, full=self._full
+        )
         self._later("ping", self.limits.ping_every, self._ping)
         if self.terms.deadline is not None:
             too_slow = f"not done within {self.terms.deadline:g} s"
@@ -127,8 +131,8 @@ class Wire(asyncio.Protocol):
             self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Count first, then parse."""
-        self._silent = 0.0
+        """Count first, then parse, at its own pace."""
+        self._pulse.beat()
         self._bytes += len(data)
         if self._protocol is None or self.terms is None:
             return
@@ -136,38 +140,61 @@ class Wire(asyncio.Protocol):
             self._break("more bytes than a stranger may send")
             self.transport.abort()
             return
-        self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
-            if isinstance(event, Frame):
-                self._frame(event)
-            else:
-                self._opening(event)
-        self._flush()
+        self._intake.add(data)
 
     def eof_received(self) -> None:
         """Take the end of the stream for the end; TLS has no half-open connections here."""
         if self._protocol is not None:
+            self._intake.stop()
             self._protocol.receive_eof()
             self._flush()
 
     def pause_writing(self) -> None:
-        """Make senders wait."""
-        self.mailbox.block(blocked=True)
+        """Keep what is to be sent."""
+        self._outbox.block(blocked=True)
 
     def resume_writing(self) -> None:
-        """Let senders go on."""
-        self.mailbox.block(blocked=False)
+        """Go on sending."""
+        self._outbox.block(blocked=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say how it ended, to all who wait."""
         self.failure = self.failure or exc
         for timer in self._timers.values():
             timer.cancel()
-        self.mailbox.end(self._lost(""))
+        if self.terms is not None:
+            self._intake.stop()
+            self._outbox.stop()
+        self.mailbox.end(lost(self.peer_address, "", self._protocol))
         self.closed.set()
         self._events.ended(self)
 
     # ---- inside ----------------------------------------------------------------------------------------
+
+    def _parse(self, data: bytes) -> int:
+        """Have the protocol read some bytes; return the number of frames in them."""
+        if self._protocol is None:
+            return 0
+        self._protocol.receive_data(data)
+        events = self._protocol.events_received()
+        for event in events:
+            if isinstance(event, Frame):
+                self._frame(event)
+            else:
+                self._opening(event)
+        self._flush()
+        return len(events)
+
+    def _full(self) -> bool:
+        return self.terms is not None and self.mailbox.unread > self.terms.unread
+
+    def _room(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._intake.paused:
+            self._intake.go_on()
 
     def _opening(self, event: object) -> None:
         protocol = self._protocol
@@ -187,8 +214,6 @@ class Wire(asyncio.Protocol):
             self._break("only whole messages of bytes are understood")
         elif self.terms.messages is not None and self._messages > self.terms.messages:
             self._break("more messages than a stranger may send")
-        elif self.mailbox.unread + len(frame.data) > self.terms.unread:
-            self._break("more than can be read")
         else:
             self.mailbox.put(bytes(frame.data))
             self._events.message(self)
@@ -200,44 +225,26 @@ class Wire(asyncio.Protocol):
             self._protocol.fail(CloseCode.POLICY_VIOLATION, what)
 
     def _ping(self) -> None:
-        # Counted in rounds, not by the clock: when this machine stood still, the others did not.
-        self._silent += self.limits.ping_every
-        if self._silent >= self.limits.silence:
-            self.abort(f"no sign of life for {self._silent:g} s")
+        gone = self._pulse.round(self.limits, deaf=self._intake.paused, stuck=self._outbox.stuck())
+        if gone:
+            self.abort(gone)
             return
         if self._protocol is not None and self._protocol.state is OPEN:
             self._protocol.send_ping(b"")
             self._flush()
         self._later("ping", self.limits.ping_every, self._ping)
 
-    def _flush(self) -> None:
+    def _flush(self, sent: Callable[[], object] = lambda: None) -> None:
         if self._protocol is None:
             return
         for data in self._protocol.data_to_send():
             if data:
-                self.transport.write(data)
+                self._outbox.put(data, sent)
             else:
-                self.transport.close()
+                self._outbox.end()
         if self._protocol.close_expected() and "closing" not in self._timers:
-            self.mailbox.end(self._lost(""))
+            self.mailbox.end(lost(self.peer_address, "", self._protocol))
             self._later("closing", _CLOSING, self.transport.abort)
 
     def _later(self, name: str, seconds: float, call: Callable[..., None], *arguments: str) -> None:
         self._timers[name] = self._loop.call_later(seconds, call, *arguments)
-
-    def _lost(self, seen: str) -> Exception:
-        """Return the error for whoever waits on this connection: what was seen, said, or found wrong."""
-        who = self.peer_address or "the other side"
-        if seen:
-            return ConnectionLost(f"lost the connection to {who}: {seen}", reason=seen)
-        protocol = self._protocol
-        if protocol is None or (protocol.close_rcvd is None and protocol.close_sent is None):
-            return ConnectionLost(f"lost the connection to {who}", reason="the connection broke")
-        if protocol.close_rcvd is not None and protocol.close_rcvd_then_sent:
-            reason = printable(protocol.close_rcvd.reason)
-            ending = f": {reason}" if reason else ""
-            return ConnectionLost(f"{who} closed the connection{ending}", reason=reason)
-        if protocol.close_sent is not None and protocol.close_sent.code != CloseCode.NORMAL_CLOSURE:
-            what = printable(protocol.close_sent.reason) or "not understood"
-            return ProtocolError(f"{who} broke the protocol: {what}")
-        return ConnectionLost("the connection is closed", reason="closed here")
