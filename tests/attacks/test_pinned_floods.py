@@ -16,6 +16,7 @@ from mcloud.model import Node
 from mcloud.session.certificates import Credentials
 from mcloud.session.joiner import Peer
 from mcloud.session.limits import DEFAULT_LIMITS
+from mcloud.session.lost import ConnectionLost
 from mcloud.session.protocol import Introduction, Progress, encode
 from mcloud.session.transport import Connection, dial
 from mcloud.watch import Happening
@@ -77,11 +78,18 @@ def introduction(name: str, credentials: Credentials, run: str = "") -> bytes:
 
 def must_be_heard(here: Initiator) -> None:
     """Let another joiner in, and wait until it is here."""
-    peer = join(here.port, joiner(N3, name="n3"))
-    with as_member(peer, N3) as line:
-        line.send(introduction("n3", N3))
-        while here.hear("came") != "n3 here":
-            pass
+    give_up = time.monotonic() + 40
+    while True:
+        try:
+            peer = join(here.port, joiner(N3, name="n3"))
+            with as_member(peer, N3) as line:
+                line.send(introduction("n3", N3))
+                while here.hear("came") != "n3 here":
+                    pass
+        except ConnectionLost:  # this machine may be busy with other things
+            assert time.monotonic() < give_up, "nobody else is heard"
+        else:
+            return
 
 
 def of(unit: str, size: int) -> str:
