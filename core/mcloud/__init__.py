@@ -24,6 +24,7 @@ from mcloud.forms.offered import (
     stable_path,
 )
 from mcloud.host import FileImage, FileStat, Host, Result
+from mcloud.listeners import Listener, holder, listeners
 from mcloud.model import (
     API,
     Beacon,
@@ -35,13 +36,13 @@ from mcloud.model import (
     Manifest,
     Nic,
     Node,
-    Printable,
     Role,
     Search,
     ServiceState,
     Settings,
     Survey,
 )
+from mcloud.obstacles import obstacle_checks, obstacles
 from mcloud.offers import (
     JoinToken,
     NetworkAccess,
@@ -52,7 +53,9 @@ from mcloud.offers import (
     VirtualNetworks,
 )
 from mcloud.prompting import Pick, Prompter, Row
+from mcloud.records import Obstacle, Printable
 from mcloud.steps import Step, StepContext
+from mcloud.units import Restarts, failed_units, last_words, wait_with_units
 from mcloud.wiping import wipe_disk
 
 hookimpl = pluggy.HookimplMarker("mcloud")
@@ -74,6 +77,7 @@ __all__ = [
     "Host",
     "HostName",
     "JoinToken",
+    "Listener",
     "Manifest",
     "McloudError",
     "Network",
@@ -81,6 +85,7 @@ __all__ = [
     "NetworkUplink",
     "Nic",
     "Node",
+    "Obstacle",
     "Offer",
     "Pick",
     "PlanError",
@@ -88,6 +93,7 @@ __all__ = [
     "Printable",
     "Prompter",
     "ProtocolError",
+    "Restarts",
     "Result",
     "Role",
     "Row",
@@ -109,9 +115,16 @@ __all__ = [
     "blank_disks",
     "disk_choices",
     "disk_loss",
+    "failed_units",
     "find_disk",
+    "holder",
     "hookimpl",
+    "last_words",
+    "listeners",
+    "obstacle_checks",
+    "obstacles",
     "shared_networks",
     "stable_path",
+    "wait_with_units",
     "wipe_disk",
 ]

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from mcloud.errors import PluginError
-from mcloud.model import Manifest, Node, Record, Settings
+from mcloud.model import Manifest, Node, Settings
+from mcloud.records import Record
 
 
 class Inputs(Record):

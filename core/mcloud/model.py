@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -18,27 +17,12 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from mcloud.escapes import without_escapes
 from mcloud.offers import Offer
+from mcloud.records import Obstacle, Printable, Record
+from mcloud.records import printable as printable  # noqa: PLC0414 - others look for it here
 
 API = 1
 """Version of the hooks; `Manifest.api` must equal it. Within one API only arguments are added."""
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        msg = "holds characters that cannot be printed"
-        raise ValueError(msg)
-    return text
-
-
-Printable = Annotated[str, Field(max_length=255), AfterValidator(_printable)]
-"""Text that others say of themselves: bounded, no control characters. Never shown as markup."""
-
-
-def printable(text: str) -> str:
-    """Return a text fit for `Printable` and for one line of the screen: no control characters, bounded."""
-    return "".join(c if c.isprintable() else " " for c in without_escapes(text))[:255]
 
 
 HostName = Annotated[
@@ -53,12 +37,6 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=False
     )
-
-
-class Record(BaseModel):
-    """What is stored or travels between machines: a newer version's unknown keys are ignored, not refused."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class DiskChoice(Settings):
@@ -150,6 +128,9 @@ class ServiceState(Record):
     members: tuple[Printable, ...] = ()
     missing: tuple[Printable, ...] = Field(default=(), description="packages or programs that are not there")
     note: Printable = Field(default="", description="what a person should know, e.g. what was found")
+    obstacles: tuple[Obstacle, ...] = Field(
+        default=(), description="taken ports, masked units, missing users: what `mcloud.obstacles` found"
+    )
 
 
 class Node(Record):

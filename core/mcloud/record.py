@@ -9,9 +9,10 @@ from pydantic import Field
 from mcloud.context import Board, read_offers, write_offers
 from mcloud.errors import McloudError, ProtocolError
 from mcloud.inputs import Inputs
-from mcloud.model import Manifest, Printable, Record
+from mcloud.model import Manifest
 from mcloud.offers import Offer
 from mcloud.plan import Plan
+from mcloud.records import Printable, Record
 from mcloud.state import State
 from mcloud.steps import Step, StepContext
 

@@ -17,7 +17,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from mcloud.errors import McloudError
 from mcloud.files import make_folders, remove_file, replace_file
 from mcloud.lock import hold
-from mcloud.model import Printable, Record, Role
+from mcloud.model import Role
+from mcloud.records import Printable, Record
 
 FOLDER = "/var/lib/mcloud"
 

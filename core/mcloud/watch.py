@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from mcloud.model import Printable, Record, printable
 from mcloud.plan import Gate, Lane
+from mcloud.records import Printable, Record, printable
 from mcloud.steps import Step
 
 

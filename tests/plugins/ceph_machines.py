@@ -154,6 +154,10 @@ class Debian:
     content: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    masked: set[str] = field(default_factory=set)
+    users: set[str] = field(default_factory=lambda: {"ceph"})
+    taken: dict[int, str] = field(default_factory=dict)
+    """Programs of others that listen everywhere, by port."""
 
     def __post_init__(self):
         for program in ("ceph-mon", "ceph-osd", "ceph-mgr", "ceph-mds", "rbd"):
@@ -208,8 +212,10 @@ class Debian:
             return json.dumps({"state": "peon"}) if number in self.cluster.monitors else NO
         return json.dumps({"state": "active"})
 
-    def systemctl(self, call):
+    def systemctl(self, call):  # noqa: PLR0911 - one case per question
         units = [word for word in call[1:] if word.endswith(".service")]
+        if call[1] == "list-unit-files":
+            return "".join(f"{unit} masked enabled\n" for unit in sorted(self.masked))
         if call[1] == "list-units":
             return "".join(f"{unit} loaded active running\n" for unit in sorted(self.units))
         if "--property=Id,ActiveState,UnitFileState" in call:
@@ -219,8 +225,10 @@ class Debian:
             shown = "Id={}\nActiveState={}\nUnitFileState={}\n"
             return "\n".join(shown.format(unit, *state) for unit, state in states.items())
         if call[1] == "show":
-            if "--property=Result" in call:
-                return "exit-code" if units[0] in self.broken else "success"
+            if "--property=ActiveState,SubState,Result" in call:
+                bad, good = ("activating", "auto-restart", "exit-code"), ("active", "running", "success")
+                said = [bad if unit in self.broken else good for unit in units]
+                return "\n\n".join("ActiveState={}\nSubState={}\nResult={}".format(*one) for one in said)
             if units[0] in self.broken & self.units:
                 return "ActiveState=activating\nUnitFileState=enabled\n"
             states = ("active", "enabled") if units[0] in self.units else ("inactive", "disabled")
@@ -265,6 +273,13 @@ class Debian:
             uuid = self.files.get(f"{STATE}/osd/ceph-{name}/fsid", FakeFile()).content.decode().strip()
             if (osd := self.cluster.osds.get(int(name), {"uuid": ""}))["uuid"] == uuid:
                 osd["up"] = 0
+
+    def ss(self, _call):
+        line = 'LISTEN 0 10 0.0.0.0:{} 0.0.0.0:* users:(("{}",pid=99,fd=3))'
+        return "\n".join(line.format(*one) for one in self.taken.items())
+
+    def getent(self, call):
+        return "x" if call[-1] in self.users else Result(2, "", "")
 
     def journalctl(self, _call):
         return "no such luck\n"

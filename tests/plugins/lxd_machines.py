@@ -55,6 +55,8 @@ class Lxd:
     cluster: Cluster = field(default_factory=Cluster)
     own: dict[str, str] = field(default_factory=dict)
     volumes: set[str] = field(default_factory=set)
+    taken: dict[int, str] = field(default_factory=dict)
+    """Programs of others that listen everywhere, by port."""
 
     def __post_init__(self):
         self.fleet.append(self)
@@ -255,6 +257,8 @@ class Lxd:
 
     def command(self, call):  # noqa: C901, PLR0911, PLR0912 - one case per command
         match list(call):
+            case ["systemctl", "show", what, *_] if "SubState" in what or "MainPID" in what:
+                return "0" if "MainPID" in what else ""
             case ["systemctl", "show", *_]:
                 on = ["UnitFileState=enabled\nActiveState=active" for _ in UNITS]
                 return "\n\n".join(on if self.units >= set(UNITS) else ["ActiveState=inactive"])
@@ -278,6 +282,12 @@ class Lxd:
                 return json.dumps({"signatures": [{"type": self.disk}]}) if self.disk else ""
             case ["wipefs", "--all", *_]:
                 self.disk = ""
+            case ["/usr/bin/python3", *_, address, port]:
+                there = self.own.get("core.https_address") == f"{address}:{port}" and not self.taken
+                return "PEM" if there else NO
+            case ["ss", *_]:
+                line = 'LISTEN 0 10 *:{} *:* users:(("{}",pid=99,fd=3))'
+                return "\n".join(line.format(*one) for one in self.taken.items())
             case ["pgrep", *_]:
                 return NO
             case ["findmnt" | "systemctl" | "rm" | "pkill" | "nft" | "ip", *_]:

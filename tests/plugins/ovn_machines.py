@@ -24,6 +24,8 @@ class Cloud:
 
     registered: set[str] = field(default_factory=set)
     """Tunnel addresses of all controllers that are connected."""
+    filled: bool = False
+    """Whether a northd has written the southbound database's global row."""
     rafts: dict[str, dict[str, str]] = field(default_factory=lambda: {"nb": {}, "sb": {}})
     """Ids of the servers that each database knows, by address."""
 
@@ -46,6 +48,12 @@ class Debian:
     ipv6_off: bool = False
     """Whether the uplink's interface gets no IPv6 address."""
     files: dict[str, FakeFile] = field(default_factory=dict)
+    taken: dict[int, str] = field(default_factory=dict)
+    """Programs of others that listen everywhere, by port."""
+    masked: set[str] = field(default_factory=set)
+    failing: dict[str, int] = field(default_factory=dict)
+    """Units that fail at once, and how often they still do."""
+    failed: set[str] = field(default_factory=set)
 
     def __post_init__(self):
         self.addresses |= {"eth0": [], "eth1": [], "eth2": ["10.10.2.1/24", "fd10::1/64"]}
@@ -57,7 +65,9 @@ class Debian:
 
     def world(self):
         """Return all that an operator would see."""
-        files = {path: file.content for path, file in self.files.items() if not path.startswith("/proc")}
+        files = {
+            path: file.content for path, file in self.files.items() if not path.startswith(("/proc", "/run"))
+        }
         return copy.deepcopy(
             (
                 self.units,
@@ -80,6 +90,12 @@ class Debian:
 
     def systemctl(self, words):
         verb, units = words[0], [word.removesuffix(".service") for word in words[1:] if word[0] != "-"]
+        if verb == "list-unit-files":
+            return "\n".join(f"{unit} masked enabled" for unit in sorted(self.masked))
+        if verb == "show" and "--property=ActiveState,SubState,Result" in words:
+            bad, good = ("failed", "failed", "signal"), ("active", "running", "success")
+            said = [bad if unit in self.failed else good for unit in units]
+            return "\n\n".join("ActiveState={}\nSubState={}\nResult={}".format(*state) for state in said)
         if verb == "is-active":
             return "\n".join("active" if unit in self.units else "inactive" for unit in units)
         if verb == "is-enabled":
@@ -90,15 +106,23 @@ class Debian:
             self.units -= set(units) if verb == "stop" or "--now" in words else set()
             if "ovn-northd" not in self.units:
                 self.files.pop("/proc/77/cmdline", None)
+            for unit in units if verb == "stop" else ():
+                self.files.pop(f"/run/ovn/ovn{unit.partition('server-')[2]}_db.pid", None)
         if verb in {"start", "restart"}:
             self.start(*units)
         return "77" if verb == "show" else YES
 
     def start(self, *units):
         for unit in units:
+            if self.failing.get(unit, 0) > 0:
+                self.failing[unit] -= 1
+                self.failed.add(unit)
+                continue
+            self.failed.discard(unit)
             self.units.add(unit)
             if short := unit.partition("server-")[2]:
                 self.make_database(short)
+                self.files[f"/run/ovn/ovn{short}_db.pid"] = FakeFile(content=b"11\n")
             text = self.read(f"/etc/systemd/system/{unit}.service")
             self.ipv6_off |= "echo 1 >/proc/sys/net/ipv6/conf/eth1/disable_ipv6" in text
             for command in re.findall(r"^ExecStart=-?(ip .*)$", text, flags=re.MULTILINE):
@@ -108,6 +132,7 @@ class Debian:
             if unit == "ovn-northd":
                 given = self.read("/etc/ovn/ovn-northd-db-params.conf")
                 self.files["/proc/77/cmdline"] = FakeFile(content="\0".join(given.split()).encode())
+                self.cloud.filled |= bool(given)
 
     def make_database(self, short):
         """Make a database where there is none: found a raft, or join that of a peer, as the options say."""
@@ -138,7 +163,8 @@ class Debian:
     def ovn_appctl(self, words):
         if words[-1] == "connection-status":
             self.cloud.registered |= {self.ids.get("ovn-encap-ip", "")}
-            return "connected" if self.ids.get("ovn-remote") else "not connected"
+            up = "ovn-controller" in self.units and self.ids.get("ovn-remote")
+            return "connected" if up else "not connected"
         short = words[3].removeprefix("/run/ovn/ovn").removesuffix("_db.ctl")
         server = self.read(f"/var/lib/ovn/ovn{short}_db.db").removeprefix("CLUSTER ")
         if f"ovn-ovsdb-server-{short}" not in self.units or server in {"", "JSON"}:
@@ -242,8 +268,28 @@ class Debian:
         self.synced += "sync" in words
         return f"{self.synced}\n{self.synced}"
 
-    def ovn_sbctl(self, _words):
+    def ovn_sbctl(self, words):
+        if "SB_Global" in words:
+            return "a-row" if self.cloud.filled else ""
         return "\n".join(self.cloud.registered)
+
+    def ss(self, _words):
+        line = 'LISTEN 0 10 {}:{} 0.0.0.0:* users:(("{}",pid={},fd=3))'
+        held = [line.format("*", port, program, 99) for port, program in self.taken.items()]
+        for short, port in PORTS.items():
+            address = self.raft_address(short).removeprefix("ssl:").rpartition(":")[0]
+            if f"ovn-ovsdb-server-{short}" in self.units and port not in self.taken and address:
+                held.append(line.format(address, port, "ovsdb-server", 11))
+        return "\n".join(held)
+
+    def ovsdb_client(self, words):
+        assert words[-1].startswith("ssl:"), words
+        short = "nb" if words[-1].endswith(":6641") else "sb"
+        schema = {"nb": "OVN_Northbound", "sb": "OVN_Southbound"}[short]
+        return f"_Server\n{schema}" if f"ovn-ovsdb-server-{short}" in self.units else NO
+
+    def journalctl(self, _words):
+        return "segmentation fault\n"
 
     def ovn_controller(self, _words):
         return "ovn-controller 23.03.1\nOpen vSwitch Library 3.1.0"

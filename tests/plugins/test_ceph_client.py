@@ -6,7 +6,7 @@ import pytest
 
 from mcloud import Result, ServiceError
 from mcloud.testing import FakeFile, FakeHost
-from mcloud_ceph import client, disks, units
+from mcloud_ceph import client, disks
 from mcloud_ceph.health import condition
 
 UUID = "00000000-0000-4000-8000-00000000000a"
@@ -48,12 +48,6 @@ def test_a_cluster_without_quorum_does_not_answer():
 def test_a_daemon_that_is_not_there_says_nothing():
     assert client.daemon(host(status=1), "osd.1", "status") is None
     assert client.daemon(host('{"state": "active"}'), "osd.1", "status") == {"state": "active"}
-
-
-def test_a_units_last_words_are_told_only_when_it_failed():
-    assert units.failure(host("success\n"), "ceph-osd@1.service") is None
-    said = FakeHost(answer=lambda call: "exit-code\n" if call[0] == "systemctl" else "one\n\ntwo\n")
-    assert units.failure(said, "ceph-osd@1.service") == "exit-code | one | two"
 
 
 def disk(**answers):

@@ -174,7 +174,7 @@ def test_an_osd_that_does_not_start_is_named_with_its_last_words():
         (failure,) = failed.value.exceptions
         assert failure.__notes__ == ["join/ceph/n1/n1/osds-up"]
         assert "1 of 2 OSDs of n1" in str(failure)
-        assert "osd.1 on /dev/sdc: exit-code | no such luck" in str(failure)
+        assert "osd.1 on /dev/sdc: exit-code: no such luck" in str(failure)
 
 
 def test_undo_leaves_a_disk_alone_that_belongs_to_another_osd_by_now():

@@ -4,7 +4,7 @@ import pytest
 
 from mcloud import Node, Result
 from mcloud.testing.host import FakeHost
-from mcloud_ovn import bridges, databases, roles
+from mcloud_ovn import bridges, databases, northd, roles
 from mcloud_ovn.client import NB, SB, external_ids, raft, set_external_ids
 from mcloud_ovn.files import NORTHD_PARAMETERS
 
@@ -122,7 +122,7 @@ def test_the_units_listen_on_the_machines_address_and_northd_waits_for_the_rafts
 
 def test_northd_is_told_of_all_servers():
     assert NORTHD_PARAMETERS == "/etc/ovn/ovn-northd-db-params.conf"
-    assert databases.northd_parameters(machines(2)) == (
+    assert northd.northd_parameters(machines(2)) == (
         "--ovnnb-db=ssl:10.10.0.11:6641,ssl:10.10.0.12:6641 "
         "--ovnsb-db=ssl:10.10.0.11:6642,ssl:10.10.0.12:6642\n"
     )

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationErro
 from mcloud.deadlines import Deadlines
 from mcloud.errors import ProtocolError
 from mcloud.inputs import Inputs
-from mcloud.model import HostName, Node, Printable
+from mcloud.model import HostName, Node
+from mcloud.records import Printable
 from mcloud.session.shape import MOST_VALUES, shape_of
 from mcloud.watch import Happening
 

@@ -2,7 +2,7 @@
 
 import re
 
-from mcloud import Host, ServiceState
+from mcloud import Host, ServiceState, obstacles
 from mcloud_ceph.files import CONF, STATE, fsid_of
 
 PROGRAMS = {
@@ -15,6 +15,12 @@ PROGRAMS = {
 """A program of each package that is needed."""
 
 PACKAGES = tuple(PROGRAMS)
+
+PORTS = {3300: "Ceph's monitor (msgr2)", 6789: "Ceph's monitor (msgr1)"}
+MONITORS_ONLY = frozenset({*map(str, PORTS), "ceph-mon@.service", "ceph-mds@.service"})
+"""What only the machines need that run a monitor."""
+
+UNITS = tuple(f"ceph-{kind}@.service" for kind in ("mon", "osd", "mgr", "mds"))
 
 _SNAP = "/var/snap/microceph/common/state"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -34,6 +40,7 @@ def inspect(host: Host) -> ServiceState:
             "standing": standing,
             "cluster": cluster,
             "missing": missing,
+            "obstacles": obstacles(host, ports=PORTS, units=UNITS, users=("ceph",)),
             "note": ", ".join(found)[:255],
         }
     )

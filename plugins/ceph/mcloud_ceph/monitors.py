@@ -7,7 +7,7 @@ from functools import partial
 
 from pydantic import SecretStr
 
-from mcloud import Host, JoinToken, Node, ServiceError, Step, StepContext
+from mcloud import Host, JoinToken, Node, ServiceError, Step, StepContext, wait_with_units
 from mcloud_ceph import client, daemons, tokens, units
 from mcloud_ceph.files import (
     ADMIN_CAPS,
@@ -49,6 +49,12 @@ def found(
         units.start(ctx.host, _unit(node))
         # As early as can be: it loads its modules for four seconds, and nothing is clean before it counts.
         units.start(ctx.host, daemons.unit("mgr", node))
+        wait_with_units(
+            ctx,
+            lambda: _is_there(ctx.host, node, {"leader", "peon"}) or None,
+            units=(_unit(node),),
+            what=f"monitor {node.name} to be a quorum",
+        )
         client.tell(ctx.host, client.set_options(options | FORMING))
 
     def probe(ctx: StepContext) -> tuple[()] | None:
@@ -92,8 +98,10 @@ def join(node: Node, *, back: bool = False) -> Step:
         shorter = {"Environment": f"CEPH_ARGS=--mon-probe-timeout={PROBE_TIMEOUT}"}
         units.add_to(ctx.host, _unit(node), shorter, until_boot=True)
         units.start(ctx.host, _unit(node))
-        ctx.wait(
+        wait_with_units(
+            ctx,
             lambda: _is_there(ctx.host, node, {"leader", "peon"}) or None,
+            units=(_unit(node),),
             what=f"monitor {node.name} to join the quorum",
         )
         usual = {"var": "mon_probe_timeout", "val": [USUAL_PROBE_TIMEOUT]}

@@ -8,6 +8,7 @@ from mcloud import (
     Host,
     JoinToken,
     Node,
+    Restarts,
     ServiceError,
     Step,
     StepContext,
@@ -172,18 +173,24 @@ def up(node: Node, chosen: Sequence[DiskChoice]) -> Step:
         found = {disk.path: _number_of(node, disk, ctx.host) for disk in chosen}
         return {path: number for path, number in found.items() if number is not None}
 
-    def ended(ctx: StepContext) -> Sequence[str] | None:
-        """Return the failures, once each OSD has come up or failed."""
+    def ended(ctx: StepContext, restarts: Restarts) -> Sequence[str] | None:
+        """Return the failures, once each OSD has come up or failed too often."""
         down = {path: number for path, number in numbers(ctx).items() if _state(ctx.host, number) != _UP}
-        said = {path: units.failure(ctx.host, _unit(number)) for path, number in down.items()}
-        failed = [f"osd.{down[path]} on {path}: {words}" for path, words in said.items() if words]
+        said = restarts.mend() if down else {}
+        failed = [
+            f"osd.{number} on {path}: {said[_unit(number)]}"
+            for path, number in down.items()
+            if _unit(number) in said
+        ]
         return failed if len(failed) == len(down) else None
 
     def run(ctx: StepContext) -> None:
         found = numbers(ctx)
-        units.start(ctx.host, *(_unit(number) for number in found.values()))
+        own = [_unit(number) for number in found.values()]
+        units.start(ctx.host, *own)
+        restarts = Restarts(ctx, own)
         failed = ctx.wait(
-            lambda: ended(ctx),
+            lambda: ended(ctx, restarts),
             what="all OSDs to come up",
             progress=lambda: [_state(ctx.host, number) for number in found.values()],
         )

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mcloud import Check, DiskChoice, Node, find_disk
+from mcloud import Check, DiskChoice, Node, find_disk, obstacle_checks
 from mcloud_ceph import wire
-from mcloud_ceph.inspection import PACKAGES
-from mcloud_ceph.layout import address_in, copies, disks_of
+from mcloud_ceph.inspection import MONITORS_ONLY, PACKAGES
+from mcloud_ceph.layout import address_in, copies, disks_of, public_address, runs_monitor
 from mcloud_ceph.settings import SMALLEST_DISK, CephNode, CephSettings
 
 OSD_MEMORY = 4 * 2**30
@@ -18,6 +18,7 @@ def checks(
     """Yield all findings; errors stop the run."""
     for node in nodes:
         yield from _service(node)
+        yield from _obstacles(node, nodes, settings)
         yield from _networks(node, settings)
         yield from _disks(node, disks_of(node, node_settings))
     yield from wire.checks(nodes, settings)
@@ -44,6 +45,13 @@ def _service(node: Node) -> Iterable[Check]:
             message=f"{node.name} {where}" + (f" ({state.note})" if state.note else " (/etc/ceph/ceph.conf)"),
             hint="only machines without Ceph can be taken; `mcloud undo` takes back a run of mcloud",
         )
+
+
+def _obstacles(node: Node, nodes: Sequence[Node], settings: CephSettings) -> Iterable[Check]:
+    state = node.services.get("ceph")
+    if state is not None and state.standing == "idle":
+        unneeded = () if runs_monitor(node, nodes) else MONITORS_ONLY
+        yield from obstacle_checks(node, state, address=public_address(node, settings), without=unneeded)
 
 
 def _networks(node: Node, settings: CephSettings) -> Iterable[Check]:

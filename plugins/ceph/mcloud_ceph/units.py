@@ -20,17 +20,6 @@ def runs(host: Host, unit: str) -> bool:
     return set(shown) == {"ActiveState=active", "UnitFileState=enabled"}
 
 
-def failure(host: Host, unit: str) -> str | None:
-    """Return a failed unit's last words; None as long as it has not failed."""
-    shown = host.run(["systemctl", "show", "--property=Result", "--value", unit]).stdout.strip()
-    if shown == "success":
-        return None
-    said = host.run(
-        ["journalctl", "--unit", unit, "--lines=5", "--output=cat", "--quiet"], check=False
-    ).stdout
-    return " | ".join([shown, *(line.strip() for line in said.splitlines() if line.strip())])[-600:]
-
-
 def stop(host: Host, *units: str) -> None:
     """Stop units for good, by force if they do not end in time; bears those that do not run."""
     try:

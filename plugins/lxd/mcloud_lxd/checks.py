@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mcloud import Check, DiskChoice, Node, ServiceState, find_disk
+from mcloud import Check, DiskChoice, Node, ServiceState, find_disk, obstacle_checks
 from mcloud_lxd.choice import KERNEL_NEEDS, LOCAL, Local, choose_local, has_driver, lacking
 from mcloud_lxd.settings import LxdNode, LxdSettings
 
@@ -56,8 +56,10 @@ def _service(node: Node, state: ServiceState | None) -> Iterator[Check]:
             message=f"LXD is in use: {state.note}",
             hint="move that elsewhere and delete it, or choose another machine: joining a cluster loses it",
         )
-    elif state.note:
-        yield Check(level="warning", machine=node.name, message=f"LXD could not be asked: {state.note}")
+    else:
+        if state.note:
+            yield Check(level="warning", machine=node.name, message=f"LXD could not be asked: {state.note}")
+        yield from obstacle_checks(node, state)
 
 
 def _versions(nodes: Sequence[Node]) -> Iterator[Check]:

@@ -1,6 +1,7 @@
 """The LXD cluster itself: founding it, inviting a joiner, joining."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
 
@@ -32,10 +33,9 @@ from mcloud_lxd.cluster_client import (
 )
 from mcloud_lxd.leaving import ADDRESS
 from mcloud_lxd.local import LocalPool, destroyed, leave_with_disk, member_part, prepare_disk
+from mcloud_lxd.looks import PORT
+from mcloud_lxd.reach import is_reached, refuse_taken_port
 from mcloud_lxd.readiness import IN, OUT, PATIENCE, await_lxd
-
-PORT = 8443
-"""LXD's own, https://documentation.ubuntu.com/lxd (`core.https_address`)."""
 
 
 def founding_step(node: Node, local: Local | None) -> Step:
@@ -43,7 +43,7 @@ def founding_step(node: Node, local: Local | None) -> Step:
     return Step(
         name="cluster",
         run=partial(_found, node),
-        probe=partial(_see_membership, node.name),
+        probe=partial(_see_membership, node),
         undo=partial(_leave, node.name, local),
         loses=(f"all instances on {node.name}, and LXD's settings there",),
     )
@@ -64,7 +64,7 @@ def joining_step(node: Node, nodes: Sequence[Node], local: Local | None) -> Step
     return Step(
         name="member",
         run=partial(_join, node, local),
-        probe=partial(_see_membership, node.name),
+        probe=partial(_see_membership, node),
         undo=partial(_leave, node.name, local),
         needs=(JoinToken,),
         wants=(NetworkAccess, StorageAccess) if there else (),
@@ -85,17 +85,18 @@ def address_of(node: Node) -> str:
     return f"{host}:{PORT}"
 
 
-def _see_membership(name: str, ctx: StepContext) -> Sequence[Offer] | None:
-    try:
-        return () if is_settled_as(ctx.host, name) else None
-    except LxdError:
-        return None
+def _see_membership(node: Node, ctx: StepContext) -> Sequence[Offer] | None:
+    with suppress(LxdError):
+        if is_settled_as(ctx.host, node.name) and is_reached(ctx.host, node.address, PORT):
+            return ()
+    return None
 
 
 def _found(node: Node, ctx: StepContext) -> None:
     _wake(ctx, node.name, None, patience=PATIENCE)
     if _is_in_already(ctx, node.name):
         return
+    refuse_taken_port(ctx.host, node.address, PORT)
     ctx.keep(ADDRESS, server(ctx.host).config.get(ADDRESS, ""))
     set_config(ctx.host, {ADDRESS: address_of(node)})
     found(ctx.host, node.name)
@@ -142,6 +143,7 @@ def _join(node: Node, local: Local | None, ctx: StepContext) -> None:
             f"the founder's LXD says that {node.name} is a member, the one on {node.name} that it is not",
             hint="run the same command again on this machine: the founder looks anew",
         )
+    refuse_taken_port(ctx.host, node.address, PORT)
     ctx.keep(ADDRESS, server(ctx.host).config.get(ADDRESS, ""))
     own = {LOCAL: member_part(node.name, local)} if local is not None else {}
     prepare_disk(ctx, node.name, local)

@@ -1,15 +1,22 @@
 """What LXD is on this machine before any change: the plugin's `inspect`."""
 
-from mcloud import Host, ServiceState
+from collections.abc import Iterator
+
+from mcloud import Host, Obstacle, ServiceState, obstacles
 from mcloud_lxd.choice import feature
 from mcloud_lxd.client import SWITCHES, LxdError, Server, call, server, socket_path, things
 from mcloud_lxd.cluster_client import members
-from mcloud_lxd.machine import FOLDER
+from mcloud_lxd.machine import FOLDER, UNITS
 from mcloud_lxd.profile import PATH as PROFILE
 from mcloud_lxd.settings import PROFILE_DEVICE
 
 PROGRAMS = {"/usr/bin/lxd": "lxd", "/usr/bin/lxc": "lxd-client"}
 """Debian's packages, by a program of each."""
+
+PORT = 8443
+"""LXD's own, https://documentation.ubuntu.com/lxd (`core.https_address`)."""
+
+MASKABLE = (*UNITS, "lxd.service")
 
 PATIENCE = 15.0
 """Seconds for each call: the first one starts LXD."""
@@ -33,7 +40,12 @@ def look_at(host: Host) -> ServiceState:
 def _silent(host: Host, why: str) -> ServiceState:
     """Return what can be told of an LXD that does not answer: only a cluster leaves this file."""
     clustered = host.stat(f"{FOLDER}/cluster.crt") is not None
-    return ServiceState(installed=True, standing="clustered" if clustered else "idle", note=why[:255])
+    return ServiceState(
+        installed=True,
+        standing="clustered" if clustered else "idle",
+        note=why[:255],
+        obstacles=obstacles(host, ports={PORT: "LXD's API"}, units=MASKABLE, ours=("lxd",)),
+    )
 
 
 def _what_it_holds(host: Host, here: Server) -> ServiceState:
@@ -49,6 +61,7 @@ def _what_it_holds(host: Host, here: Server) -> ServiceState:
         )
     held = _in_use(host)
     devices = call(host, "GET", PROFILE, seconds=PATIENCE)["devices"]
+    in_the_way = obstacles(host, ports={PORT: "LXD's API"}, units=MASKABLE, ours=("lxd",))
     return ServiceState(
         installed=True,
         version=here.version,
@@ -58,7 +71,28 @@ def _what_it_holds(host: Host, here: Server) -> ServiceState:
         ),
         standing="alone" if held else "idle",
         note=held[:255],
+        obstacles=(*in_the_way, *_proxies(host)),
     )
+
+
+def _proxies(host: Host) -> Iterator[Obstacle]:
+    """Find proxies in the environment of the LXD that runs: members would seek each other through them."""
+    shown = host.run(["systemctl", "show", "--property=MainPID", "--value", "lxd.service"], check=False)
+    pid = shown.stdout.strip()
+    if not pid.isdigit() or pid == "0":
+        return
+    pairs = (pair.partition("=") for pair in (host.read(f"/proc/{pid}/environ") or "").split("\0"))
+    given = {name.lower(): value for name, _, value in pairs}
+    for name in ("https_proxy", "all_proxy"):
+        # Not its value: it may hold a password.
+        if given.get(name) and not given.get("no_proxy"):
+            yield Obstacle(
+                kind="other",
+                name=name,
+                message=f"LXD runs with {name.upper()} in its environment: members would go through it",
+                hint="add NO_PROXY with all machines' addresses beside it (systemctl edit lxd), "
+                "then systemctl restart lxd",
+            )
 
 
 def _in_use(host: Host) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from functools import partial
 from typing import ClassVar
 
-from mcloud import Node, Offer, ServiceError, Step, StepContext
+from mcloud import Node, Offer, ServiceError, Step, StepContext, wait_with_units
 from mcloud_lxd.client import server
 from mcloud_lxd.cluster_client import is_at_rest, is_member, membership
-from mcloud_lxd.machine import switch_on
+from mcloud_lxd.machine import is_snap, switch_on
 
 PATIENCE = 45.0
 """Seconds for LXD to start, or to end a join: 0.4 and 2 on an idle machine, ten times that on a busy one."""
@@ -40,7 +40,13 @@ def await_lxd(ctx: StepContext, *, patience: float = PATIENCE) -> None:
     switch_on(ctx.host)
     name = ctx.host.name
     seconds = min(patience, 20)
-    ctx.wait(lambda: server(ctx.host, seconds=seconds), what=f"LXD on {name} to answer", patience=patience)
+    wait_with_units(
+        ctx,
+        lambda: server(ctx.host, seconds=seconds),
+        units=() if is_snap(ctx.host) else ("lxd.service", "lxd.socket"),
+        what=f"LXD on {name} to answer",
+        patience=patience,
+    )
     ctx.wait(
         lambda: is_at_rest(ctx.host) or None, what=f"LXD on {name} to end what it began", patience=patience
     )

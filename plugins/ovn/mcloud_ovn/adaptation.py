@@ -9,14 +9,12 @@ from mcloud_ovn.client import DATABASES, SB, active, external_ids, set_external_
 from mcloud_ovn.databases import (
     UNITS,
     central_options,
-    northd_command,
-    northd_parameters,
-    restart_northd,
     serve,
     stop_databases,
 )
 from mcloud_ovn.files import CENTRAL_DEFAULTS, NORTHD_PARAMETERS
 from mcloud_ovn.kept import keep, keep_file, kept, restore_file
+from mcloud_ovn.northd import northd_command, northd_parameters, restart_northd
 from mcloud_ovn.roles import first_peer, is_server, remotes, servers
 
 

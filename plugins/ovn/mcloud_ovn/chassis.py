@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from mcloud import Host, NetworkAccess, Node, Offer, Step, StepContext
+from mcloud import Host, NetworkAccess, Node, Offer, Step, StepContext, wait_with_units
 from mcloud_ovn.client import (
     PATIENCE,
     SB,
@@ -72,8 +72,12 @@ def _start(ids: dict[str, str | None], ctx: StepContext) -> None:
     _take_switch(ids, before, ctx)
     systemctl(host, "reset-failed", CONTROLLER, check=False)
     systemctl(host, "start", HOST, CONTROLLER)
-    ctx.wait(
-        lambda: _connected(ctx), what="ovn-controller to reach the southbound database", patience=PATIENCE
+    wait_with_units(
+        ctx,
+        lambda: _connected(ctx),
+        units=(CONTROLLER,),
+        what="ovn-controller to reach the southbound database",
+        patience=PATIENCE,
     )
 
 

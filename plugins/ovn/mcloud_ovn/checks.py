@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mcloud import Check, Node
+from mcloud import Check, Node, obstacle_checks
 from mcloud_ovn import others
-from mcloud_ovn.inspection import NO_CARRIER, ROUTED_BY, SWITCH_RUNS
+from mcloud_ovn.inspection import NO_CARRIER, ROUTED_BY, SERVERS_ONLY, SWITCH_RUNS
 from mcloud_ovn.roles import (
     SERVERS,
     is_server,
@@ -94,6 +94,8 @@ def _service(node: Node, nodes: Sequence[Node]) -> Iterator[Check]:
             "systemctl status openvswitch-switch ovs-vswitchd says why; does the kernel have its module?",
             node.name,
         )
+    if state.standing == "idle":
+        yield from obstacle_checks(node, state, without=() if is_server(node, nodes) else SERVERS_ONLY)
 
 
 def _gateways(settings: OvnSettings) -> Iterator[Check]:

@@ -46,6 +46,11 @@ class Database:
         return f"unix:/run/ovn/ovn{self.short}_db.sock"
 
     @property
+    def pid_file(self) -> str:
+        """Where its server writes the number of its process."""
+        return f"/run/ovn/ovn{self.short}_db.pid"
+
+    @property
     def unit(self) -> str:
         """The systemd unit of its server."""
         return f"ovn-ovsdb-server-{self.short}.service"
@@ -83,7 +88,7 @@ class Raft:
 
 def raft(host: Host, database: Database) -> Raft | None:
     """Return the raft's state; None if there is no server, or one that is not clustered."""
-    asked = ["ovn-appctl", "-T", _own(host), "-t", database.control, "cluster/status", database.schema]
+    asked = ["ovn-appctl", "-T", own_limit(host), "-t", database.control, "cluster/status", database.schema]
     answer = host.run(asked, check=False, seconds=SECONDS + 2)
     if not answer.ok:
         return None
@@ -138,7 +143,7 @@ def in_use(host: Host, database: Database) -> Sequence[str]:
 def daemon_status(host: Host, daemon: str, question: str) -> str:
     """Ask `ovn-northd` or `ovn-controller` one thing; "" if it does not run."""
     answer = host.run(
-        ["ovn-appctl", "-T", _own(host), "-t", daemon, question], check=False, seconds=SECONDS + 2
+        ["ovn-appctl", "-T", own_limit(host), "-t", daemon, question], check=False, seconds=SECONDS + 2
     )
     return answer.stdout.strip() if answer.ok else ""
 
@@ -146,7 +151,7 @@ def daemon_status(host: Host, daemon: str, question: str) -> str:
 def northbound(host: Host, remote: str, *command: str, seconds: float = SECONDS) -> str:
     """Run `ovn-nbctl` over TLS, the way LXD does, with this machine's certificate."""
     return host.run(
-        ["ovn-nbctl", f"--db={remote}", *_TLS, f"--timeout={_own(host, seconds)}", *command],
+        ["ovn-nbctl", f"--db={remote}", *TLS, f"--timeout={own_limit(host, seconds)}", *command],
         seconds=seconds + 2,
     ).stdout.strip()
 
@@ -154,13 +159,21 @@ def northbound(host: Host, remote: str, *command: str, seconds: float = SECONDS)
 def tunnel_addresses(host: Host, remote: str) -> frozenset[str]:
     """Return the addresses of all controllers that have registered, as the southbound database has them."""
     columns = ["--bare", "--no-headings", "--columns=ip", "list", "Encap"]
-    asked = ["ovn-sbctl", f"--db={remote}", *_TLS, "--no-leader-only", f"--timeout={_own(host)}", *columns]
+    asked = [
+        "ovn-sbctl",
+        f"--db={remote}",
+        *TLS,
+        "--no-leader-only",
+        f"--timeout={own_limit(host)}",
+        *columns,
+    ]
     return frozenset(host.run(asked, seconds=SECONDS + 2).stdout.split())
 
 
 def vsctl(host: Host, *command: str) -> str:
     """Run `ovs-vsctl` and wait until the switch has done it."""
-    return host.run(["ovs-vsctl", f"--timeout={_own(host)}", *command], seconds=SECONDS + 2).stdout.strip()
+    limit = f"--timeout={own_limit(host)}"
+    return host.run(["ovs-vsctl", limit, *command], seconds=SECONDS + 2).stdout.strip()
 
 
 def external_ids(host: Host) -> Mapping[str, str]:
@@ -220,12 +233,12 @@ def _units_that(host: Host, question: str, yes: str, units: Sequence[str]) -> Se
 
 
 def _control(host: Host, database: Database, *command: str) -> None:
-    host.run(["ovn-appctl", "-T", _own(host), "-t", database.control, *command], seconds=SECONDS + 2)
+    host.run(["ovn-appctl", "-T", own_limit(host), "-t", database.control, *command], seconds=SECONDS + 2)
 
 
-def _own(host: Host, seconds: float = SECONDS) -> str:
+def own_limit(host: Host, seconds: float = SECONDS) -> str:
     """Return the deadline a tool is given as its own: it then says what it waited for, and is not killed."""
     return f"{max(1, seconds * host.stretch):.0f}"
 
 
-_TLS = (f"--private-key={KEY}", f"--certificate={CERTIFICATE}", f"--ca-cert={AUTHORITY}")
+TLS = (f"--private-key={KEY}", f"--certificate={CERTIFICATE}", f"--ca-cert={AUTHORITY}")

@@ -1,29 +1,31 @@
-"""Steps for the two databases, each a raft of its servers over TLS, and for northd beside them."""
+"""Steps for the two databases, each a raft of its servers over TLS."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-from mcloud import Host, Node, Offer, ServiceError, Step, StepContext
+from mcloud import Host, Node, Offer, ServiceError, Step, StepContext, holder, listeners, wait_with_units
 from mcloud_ovn.client import (
     DATABASES,
     NB,
     PATIENCE,
     SB,
+    SECONDS,
+    TLS,
     Database,
     active,
     ensure_enabled,
     is_clustered,
     leave_raft,
+    own_limit,
     raft,
     systemctl,
 )
-from mcloud_ovn.files import AUTHORITY, CENTRAL_DEFAULTS, CERTIFICATE, KEY, NORTHD_PARAMETERS, defaults
+from mcloud_ovn.files import AUTHORITY, CENTRAL_DEFAULTS, CERTIFICATE, KEY, defaults
 from mcloud_ovn.kept import keep, keep_file, kept, restore_file
-from mcloud_ovn.roles import bracketed, remotes
+from mcloud_ovn.northd import CENTRAL, NORTHD
+from mcloud_ovn.roles import bracketed
 
-CENTRAL = "ovn-central.service"
-NORTHD = "ovn-northd.service"
 UNITS = (CENTRAL, NORTHD, NB.unit, SB.unit)
 """All of them: stopping the first returns while the servers still run."""
 
@@ -45,11 +47,6 @@ def central_options(node: Node, *, peer: Node | None) -> str:
         options += [f"--db-{database.short}-create-insecure-remote=no"]
         options += _tls(f"--ovn-{database.short}-db-ssl")
     return defaults([*options, *_tls("--ovn-northd-ssl")])
-
-
-def northd_parameters(servers: Sequence[Node]) -> str:
-    """Return ovn-northd-db-params.conf: all servers that northd may find the databases' leaders on."""
-    return " ".join(f"--ovn{database.short}-db={remotes(servers, database)}" for database in DATABASES) + "\n"
 
 
 def drop_ins(node: Node) -> Mapping[str, str]:
@@ -83,36 +80,10 @@ def serve(node: Node, *, peer: Node | None, back: bool = False) -> Step:
     return Step(
         name="databases",
         run=partial(_serve, node, central_options(node, peer=peer), back),
-        probe=_serving,
+        probe=partial(_serving, node),
         undo=_stop_serving,
         loses=("this machine's copy of OVN's databases; with the last one, all virtual networks",),
     )
-
-
-def start_northd(servers: Sequence[Node]) -> Step:
-    """Run northd, which turns networks into flows; one is active in the cloud, the others stand by."""
-    return Step(
-        name="northd",
-        run=partial(_start_northd, northd_parameters(servers)),
-        probe=_northd_runs,
-        undo=_stop_northd,
-    )
-
-
-def restart_northd(host: Host) -> None:
-    """Start northd anew, with the parameters that are in its file now."""
-    systemctl(host, "start", CENTRAL)
-    systemctl(host, "restart", NORTHD)
-
-
-def northd_command(host: Host) -> Sequence[str]:
-    """Return what northd was started with; empty if it does not run.
-
-    Whether it is connected tells nothing: one that stands by goes from server to server until it
-    meets a leader.
-    """
-    shown = host.run(["systemctl", "show", "--property=MainPID", "--value", NORTHD], seconds=10)
-    return (host.read(f"/proc/{shown.stdout.strip()}/cmdline") or "").split("\0")
 
 
 def drop_in(unit: str) -> str:
@@ -129,18 +100,41 @@ def _serve(node: Node, options: str, back: bool, ctx: StepContext) -> None:  # n
     keep_file(ctx, CENTRAL_DEFAULTS)
     keep(ctx, "active", active(host, UNITS))
     there = [database for database in DATABASES if is_clustered(host, database)]
-    if back and there and not _let_in(ctx):
+    if back and there and not _let_in(node, ctx):
         there = []
     if len(there) < len(DATABASES):
         systemctl(host, "stop", *UNITS)
         for database in DATABASES:
             if database not in there:
                 remove_file(ctx.host, database)
+        _refuse_taken_ports(node, host)
         for path, text in drop_ins(node).items():
             host.write(path, text)
         host.write(CENTRAL_DEFAULTS, options)
     _start_servers(host)
-    ctx.wait(lambda: _serving(ctx), what="both databases to be in their rafts", patience=PATIENCE)
+    wait_with_units(
+        ctx,
+        lambda: _serving(node, ctx),
+        units=(NB.unit, SB.unit),
+        what="both databases to be in their rafts, and to be reached",
+        patience=PATIENCE,
+    )
+
+
+def _refuse_taken_ports(node: Node, host: Host) -> None:
+    """Raise ServiceError where somebody else listens: a raft of one is content without its port.
+
+    Our own servers are stopped by now.
+    """
+    found = listeners(host)
+    ports = [port for database in DATABASES for port in (database.port, database.raft_port)]
+    taken = {port: one for port in ports if (one := holder(found, port, node.address))}
+    if taken:
+        raise ServiceError(
+            f"OVN's databases cannot listen on {node.name}: "
+            + "; ".join(f"port {port} is taken by {one.words}" for port, one in taken.items()),
+            hint="stop that program, or have it listen elsewhere; then run the same command again",
+        )
 
 
 def _start_servers(host: Host) -> None:
@@ -150,21 +144,37 @@ def _start_servers(host: Host) -> None:
     systemctl(host, "start", NB.unit, SB.unit)
 
 
-def _let_in(ctx: StepContext) -> bool:
+def _let_in(node: Node, ctx: StepContext) -> bool:
     """Whether the others still know this machine's servers, which may just have lost their power.
 
     One that is in must not be made anew: the others would wait for the old one for ever.
     """
     _start_servers(ctx.host)
     with suppress(ServiceError):
-        ctx.wait(lambda: _serving(ctx), what="the others to know these servers", patience=KNOWN)
+        ctx.wait(lambda: _serving(node, ctx), what="the others to know these servers", patience=KNOWN)
         return True
     return False
 
 
-def _serving(ctx: StepContext) -> Sequence[Offer] | None:
+def _serving(node: Node, ctx: StepContext) -> Sequence[Offer] | None:
     states = (raft(ctx.host, database) for database in DATABASES)
-    return () if all(state and state.settled for state in states) else None
+    if not all(state and state.settled for state in states):
+        return None
+    return () if all(_is_reached(ctx.host, node.address, database) for database in DATABASES) else None
+
+
+def _is_reached(host: Host, address: str, database: Database) -> bool:
+    """Return whether the database's server is reached where others will: over TLS, at this address.
+
+    And by the raft's port: a raft of one does its work without ever having got hold of it.
+    """
+    port = holder(listeners(host), database.raft_port, address)
+    if port is None or str(port.pid) != (host.read(database.pid_file) or "").strip():
+        return False
+    at = f"ssl:{bracketed(address)}:{database.port}"
+    asked = ["ovsdb-client", f"--timeout={own_limit(host)}", *TLS, "list-dbs", at]
+    answer = host.run(asked, check=False, seconds=SECONDS + 2)
+    return answer.ok and database.schema in answer.stdout.split()
 
 
 def _stop_serving(ctx: StepContext) -> None:
@@ -209,18 +219,3 @@ def remove_file(host: Host, database: Database) -> None:
     folder, _, name = database.file.rpartition("/")
     host.write(database.file, None)
     host.write(f"{folder}/.{name}.~lock~", None)
-
-
-def _start_northd(parameters: str, ctx: StepContext) -> None:
-    ctx.host.write(NORTHD_PARAMETERS, parameters)
-    restart_northd(ctx.host)
-
-
-def _northd_runs(ctx: StepContext) -> Sequence[Offer] | None:
-    # With some servers of ours; all of them are seen to in `adapt`.
-    return () if any(word.startswith("--ovnnb-db=ssl:") for word in northd_command(ctx.host)) else None
-
-
-def _stop_northd(ctx: StepContext) -> None:
-    systemctl(ctx.host, "stop", NORTHD)
-    ctx.host.write(NORTHD_PARAMETERS, None)

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from mcloud import Host, ServiceState
+from mcloud import Host, ServiceState, obstacles
 from mcloud_ovn import others
+from mcloud_ovn.chassis import CONTROLLER, HOST
 from mcloud_ovn.client import DATABASES, active, external_ids, in_use, is_clustered
+from mcloud_ovn.databases import UNITS
 from mcloud_ovn.files import AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY
 from mcloud_ovn.mark import port_names
 from mcloud_ovn.uplink import PORT
@@ -20,6 +22,15 @@ SERVER_PROGRAMS = {"/usr/bin/ovn-northd": "ovn-central"}
 
 SWITCH = "ovs-vswitchd.service"
 SWITCH_RUNS = "switch-runs"
+SERVER_PORTS = {
+    **{database.port: f"clients of {database.schema}" for database in DATABASES},
+    **{database.raft_port: f"the raft of {database.schema}" for database in DATABASES},
+}
+SERVERS_ONLY = frozenset({*UNITS, *map(str, SERVER_PORTS)})
+"""What only the machines need that run the databases."""
+
+HOST_UNITS = ("openvswitch-switch.service", "ovsdb-server.service", SWITCH, HOST, CONTROLLER)
+
 ROUTED_BY = "routed-by:"
 """Before the name of an interface that routes lead through, beyond those of its own networks."""
 
@@ -43,6 +54,7 @@ def look(host: Host) -> ServiceState:
         features=(*_switch(host), *_routes(host))[:_MOST],
         standing="clustered" if clustered else "alone" if found else "idle",
         missing=tuple(missing_too),
+        obstacles=obstacles(host, ports=SERVER_PORTS, units=(*HOST_UNITS, *UNITS)),
         note="; ".join([*(f"a clustered {schema} database" for schema in clustered), *found])[:255],
     )
 

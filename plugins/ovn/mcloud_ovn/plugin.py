@@ -12,6 +12,7 @@ from mcloud_ovn import (
     cloudwide,
     databases,
     inspection,
+    northd,
     roles,
 )
 from mcloud_ovn.reset import steps
@@ -49,10 +50,11 @@ def preflight(nodes: Sequence[Node], settings: OvnSettings, node_settings: Machi
 
 @hookimpl
 def bootstrap(node: Node) -> Iterator[Step]:
-    """Make the CA, and both databases as rafts of one."""
+    """Make the CA, both databases as rafts of one, and northd, which fills them before others come."""
     yield certificates.found_authority()
     yield certificates.certify_founder(node)
     yield databases.serve(node, peer=None)
+    yield northd.first_northd(node)
 
 
 @hookimpl
@@ -76,9 +78,7 @@ def join(node: Node, nodes: Sequence[Node], node_settings: Machines) -> Iterator
         yield certificates.take_certificate(with_authority_key=roles.keeps_authority(node, nodes))
         if serves:
             yield databases.serve(node, peer=founder, back=roles.comes_back(node, nodes))
-    if serves:
-        # A joiner's only stands by, and may learn of all servers at once.
-        yield databases.start_northd([founder] if node.founder else roles.servers(nodes))
+            yield northd.standby_northd(roles.servers(nodes))
     yield chassis.take_part(
         tunnel_address=address,
         userspace=roles.userspace(node),

@@ -14,7 +14,7 @@ from mcloud_ovn.client import (
     is_clustered,
     systemctl,
 )
-from mcloud_ovn.databases import CENTRAL, NORTHD, UNITS, drop_in, remove_file
+from mcloud_ovn.databases import UNITS, drop_in, remove_file
 from mcloud_ovn.files import (
     AUTHORITY,
     AUTHORITY_KEY,
@@ -25,6 +25,7 @@ from mcloud_ovn.files import (
     NORTHD_PARAMETERS,
 )
 from mcloud_ovn.mark import MARK, marks
+from mcloud_ovn.northd import CENTRAL, NORTHD
 from mcloud_ovn.pki import is_ours
 from mcloud_ovn.reset_controller import (
     end_controller,
