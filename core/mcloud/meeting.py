@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from mcloud.announcing import announced
 from mcloud.attendance import absent
-from mcloud.errors import DiscoveryError, McloudError, TrustError
+from mcloud.errors import DiscoveryError, McloudError
 from mcloud.fitting import unfit
 from mcloud.hosting import Hosting
 from mcloud.inputs import Inputs
@@ -27,7 +27,7 @@ from mcloud.session.initiator import Initiator
 from mcloud.session.limits import DEFAULT_LIMITS
 from mcloud.session.lobby import Guest
 from mcloud.session.protocol import VERSION
-from mcloud.session.tally import CLOSED, Tally
+from mcloud.session.tally import CLOSED, Strangers
 from mcloud.session.transport import Connection
 from mcloud.state import Pin, State
 
@@ -53,9 +53,10 @@ class Meeting:
     initiator: Initiator = field(init=False)
     _door: Door | None = None
     _code_shown: bool = False
-    _tally: Tally = field(default_factory=Tally)
+    _strangers: Strangers = field(init=False)
 
     def __post_init__(self) -> None:
+        self._strangers = Strangers(self.operator.notice)
         own = self.order.code
         code = own or make_code()
         self.known.add(code)
@@ -63,7 +64,7 @@ class Meeting:
             code,
             renew=None if own else self._renewed,
             on_change=lambda new: self.operator.show_code(new, renewed=True),
-            on_failure=self._guessed,
+            on_failure=self._strangers.guessed,
             on_closed=lambda: self.operator.notice(CLOSED),
         )
         self.initiator = Initiator(
@@ -202,10 +203,6 @@ class Meeting:
             self.operator.show_code(self.initiator.book.code, renewed=False)
             self._code_shown = True
 
-    def _guessed(self, source: str, of_source: int) -> None:
-        if line := self._tally.line(source, of_source):
-            self.operator.notice(line)
-
     def _renewed(self) -> SecretStr:
         code = make_code()
         self.known.add(code)
@@ -219,13 +216,8 @@ class Meeting:
             self.state.pin(inputs.run, guest.name, guest.fingerprint, guest.certificate)
 
     def _stranger(self, connection: Connection) -> None:
-        try:
+        with self._strangers.visit(connection.peer_address):
             self.initiator.stranger(connection)
-        except TrustError:
-            raise  # the book of guesses has told of it
-        except McloudError as error:
-            self.operator.notice(f"{connection.peer_address} was turned away: {error}")
-            raise
 
     def _announced(self, port: int) -> AbstractContextManager[None]:
         beacon = {

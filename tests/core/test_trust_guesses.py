@@ -280,18 +280,42 @@ def test_what_is_told_of_is_failures_and_no_exchange_that_still_runs():
     assert told == [("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.1", 2)]
 
 
-def test_an_operator_is_told_of_the_first_tenth_and_hundredth_wrong_code_of_a_source():
+@pytest.mark.parametrize(
+    "fail", [Tally.wrong_code, lambda tally, source: tally.turned_away(source, "it {} left")]
+)
+def test_an_operator_is_told_of_the_first_tenth_and_hundredth_failure_of_a_source(fail):
     tally = Tally()
-    lines = {number: tally.line("192.0.2.1", number) for number in range(1, 1001)}
+    lines = {number: fail(tally, "192.0.2.1") for number in range(1, 1001)}
     assert [number for number, line in lines.items() if line] == [1, 10, 100, 1000]
     assert all("192.0.2.1" in line for line in lines.values() if line)
 
 
-def test_whoever_has_many_addresses_gets_no_line_for_each():
+def test_wrong_codes_are_not_hidden_by_other_failures():
     tally = Tally()
-    lines = [tally.line(f"192.0.2.{number}", 1) for number in range(1, 201)]
-    assert [number for number, line in enumerate(lines, start=1) if line] == [*range(1, 11), 100]
-    assert "from 100 addresses" in lines[99]
+    assert tally.turned_away("192.0.2.1", "it speaks version 1") == (
+        "192.0.2.1 was turned away: it speaks version 1"
+    )
+    assert tally.wrong_code("192.0.2.1") == "192.0.2.1 gave a wrong code; the session goes on"
+
+
+def test_whoever_has_many_addresses_gets_no_line_for_each():
+    """Nor for the tenth failure of each: those who are not among the first ten are told of together."""
+    tally = Tally()
+    lines = [tally.wrong_code(f"192.0.2.{number}") for number in range(1, 201) for _ in range(10)]
+    told = [line for line in lines if line]
+    assert len(told) == 10 * 2 + 4
+    assert told[-1] == (
+        "other addresses failed 1000 times so far, 100 of them; guesses are slowed down, the session goes on"
+    )
+
+
+def test_what_is_remembered_of_strangers_has_an_end():
+    tally = Tally()
+    told = [line for number in range(10**5) if (line := tally.turned_away(f"s{number}", "x" * 10**4))]
+    assert len(told) == 10 + 5
+    assert max(map(len, told)) < 400
+    assert "more than 1000 of them" in told[-1]
+    assert len(tally._others) + len(tally._named) <= 1010
 
 
 def test_six_drawn_words_close_late():

@@ -435,7 +435,7 @@ def test_sixty_wrong_codes_from_one_source_while_another_joins_undisturbed(room_
         book = initiator.book = GuessBook(
             initiator.book.code,
             renew=room.meeting._renewed,
-            on_failure=room.meeting._guessed,
+            on_failure=room.meeting._strangers.guessed,
             clock=lambda: time.monotonic() * 5,
         )
         wire.target = ("127.0.0.1", room.bell.beacon.port)
