@@ -122,7 +122,7 @@ def pick(terminal: Terminal, question: str) -> None:
 
 def say(terminal: Terminal, question: str, line: str) -> None:
     """Answer a question by a line, once it is the last thing on the screen."""
-    terminal.until(lambda screen: question in told(screen[-3:]) and screen[-1].endswith((":", "[Y/n]")))
+    terminal.until(lambda screen: question in told(screen[-3:]) and screen[-1].endswith((":", "[Y/n]", "[y/N]")))
     terminal.type(line)
 
 
