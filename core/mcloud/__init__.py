@@ -24,6 +24,7 @@ from mcloud.forms.offered import (
     stable_path,
 )
 from mcloud.host import FileImage, FileStat, Host, Result
+from mcloud.interfaces import check_interface, interface_now
 from mcloud.listeners import Listener, holder, listeners
 from mcloud.model import (
     API,
@@ -113,12 +114,14 @@ __all__ = [
     "TrustError",
     "VirtualNetworks",
     "blank_disks",
+    "check_interface",
     "disk_choices",
     "disk_loss",
     "failed_units",
     "find_disk",
     "holder",
     "hookimpl",
+    "interface_now",
     "last_words",
     "listeners",
     "obstacle_checks",

@@ -91,6 +91,7 @@ class Nic(Record):
 
     name: Printable
     mac: Printable = ""
+    permanent: Printable = Field(default="", description="MAC address of its hardware; a bridge has none")
     up: bool = False
     physical: bool = True
     mtu: int = 1500

@@ -45,16 +45,29 @@ def test_disks_are_two_unless_said_otherwise():
 def test_a_disk_keeps_its_serial_and_content_under_another_name():
     machine = layout.plan("x", machines=2, disks=("1G", "2G", "3G")).machines[1]
     assert [disk.serial for disk in machine.disks] == ["n2-sda", "n2-sdb", "n2-sdc"]
-    swapped = machine.with_exchanged("sda", "sdc")
+    swapped = machine.with_exchanged_disks("sda", "sdc")
     assert [(disk.name, disk.size, disk.unit, disk.serial) for disk in swapped.disks] == [
         ("sda", "3G", "sdc", "n2-sdc"),
         ("sdb", "2G", "sdb", "n2-sdb"),
         ("sdc", "1G", "sda", "n2-sda"),
     ]
-    assert swapped.with_exchanged("sda", "sdc") == machine
+    assert swapped.with_exchanged_disks("sda", "sdc") == machine
     with pytest.raises(McloudError, match="n2 has no disk 'sdz'") as refused:
-        machine.with_exchanged("sda", "sdz")
+        machine.with_exchanged_disks("sda", "sdz")
     assert "sda, sdb, sdc" in refused.value.hint
+
+
+def test_an_interface_keeps_its_wire_and_address_for_life_under_another_name():
+    machine = layout.plan("x", machines=1, nics=("eth3",)).machines[0]
+    eth0, eth1, eth2, eth3 = machine.nics
+    swapped = machine.with_exchanged_nics("eth1", "eth3")
+    assert [nic.name for nic in swapped.nics] == ["eth0", "eth1", "eth2", "eth3"]
+    assert [nic.addresses for nic in swapped.nics] == [nic.addresses for nic in machine.nics]
+    assert [(nic.mac, nic.network) for nic in swapped.nics] == [
+        (nic.mac, nic.name) for nic in (eth0, eth3, eth2, eth1)
+    ]
+    with pytest.raises(McloudError, match="n1 has no interface 'eth9'"):
+        machine.with_exchanged_nics("eth1", "eth9")
 
 
 def test_another_disk_in_the_same_place_has_another_serial_and_one_that_tells_none_has_none():

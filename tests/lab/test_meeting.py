@@ -37,7 +37,7 @@ class Evening:
 
     def typed(self, name: str, *command: str) -> Terminal:
         """Type a command on a machine, which may be busy: nothing takes so many seconds."""
-        return Terminal(self.lab.machine(name).argv(["mcloud", *command]), env=environment(), seconds=60)
+        return Terminal(self.lab.machine(name).argv(["mcloud", *command]), env=environment(), seconds=300)
 
     def meet(self) -> None:
         """Answer what comes first, type `join` and the code on the others, and pick them all."""
@@ -122,7 +122,9 @@ def pick(terminal: Terminal, question: str) -> None:
 
 def say(terminal: Terminal, question: str, line: str) -> None:
     """Answer a question by a line, once it is the last thing on the screen."""
-    terminal.until(lambda screen: question in told(screen[-3:]) and screen[-1].endswith((":", "[Y/n]", "[y/N]")))
+    terminal.until(
+        lambda screen: question in told(screen[-3:]) and screen[-1].endswith((":", "[Y/n]", "[y/N]"))
+    )
     terminal.type(line)
 
 
@@ -226,4 +228,4 @@ def test_without_ipv4_they_find_each_other_over_ipv6_and_the_cloud_is_as_good(fr
     assert_marks_are_the_same(evening)
     assert_addresses(evening, "fd10:10::")
     clouds.launch_instances(fresh)
-    clouds.eventually(lambda: clouds.instances_ping(fresh), seconds=60)
+    clouds.eventually(lambda: clouds.instances_ping(fresh), seconds=300)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from mcloud import Node, Result
+from mcloud import Nic, Node, Result
 from mcloud.testing.host import FakeHost
-from mcloud_ovn import bridges, databases, northd, roles
+from mcloud_ovn import bridges, databases, northd, recognition, roles
 from mcloud_ovn.client import NB, SB, external_ids, raft, set_external_ids
 from mcloud_ovn.files import NORTHD_PARAMETERS
 
@@ -131,6 +131,7 @@ def test_northd_is_told_of_all_servers():
 def test_an_address_is_on_the_bridge_before_it_leaves_the_interface():
     port = bridges.Port(
         interface="eth2",
+        nic=Nic(name="eth2"),
         bridge="br-underlay",
         addresses=["10.10.2.11/24", "fd10::11/64"],
         unit="x.service",
@@ -147,3 +148,14 @@ def test_an_address_is_on_the_bridge_before_it_leaves_the_interface():
         "ExecStart=-ip address del fd10::11/64 dev eth2",
     ]
     assert "Before=ovn-controller.service" in lines
+    assert not recognition.named_in("\n".join(lines))
+
+
+def test_a_unit_is_for_the_interface_of_the_plan_and_no_other_of_its_name():
+    address = "02:00:00:00:00:0a"
+    for mac, lines in ((address, 1), ("02:00:00:00:00:0b", 0)):  # in a bond it shows the bond's
+        port = bridges.uplink_port(Nic(name="eth1", mac=mac, permanent=address), by_bridge=False)
+        unit = bridges.unit_file(port)
+        assert unit.count(f"ExecCondition=grep -qix {address} /sys/class/net/eth1/address\n") == lines
+        (named,) = recognition.named_in(unit)
+        assert (named.name, named.permanent) == ("eth1", address)

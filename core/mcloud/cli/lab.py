@@ -116,9 +116,21 @@ def kill(lab: Lab, *, machines: tuple[str, ...]) -> None:
     metavar="ONE OTHER",
     help="From this boot on, each of two disks of the machine is called as the other was.",
 )
-def boot(lab: Lab, *, machines: tuple[str, ...], swap_disks: tuple[str, str] | None) -> None:
+@click.option(
+    "--swap-nics",
+    nargs=2,
+    metavar="ONE OTHER",
+    help="The same for two interfaces: wires and MAC addresses stay theirs, addresses go by name.",
+)
+def boot(
+    lab: Lab,
+    *,
+    machines: tuple[str, ...],
+    swap_disks: tuple[str, str] | None,
+    swap_nics: tuple[str, str] | None,
+) -> None:
     """Switch machines on (all that are off, when none is named)."""
-    lab.boot(*machines, swap_disks=swap_disks, say=click.echo)
+    lab.boot(*machines, swap_disks=swap_disks, swap_nics=swap_nics, say=click.echo)
 
 
 @_command()

@@ -40,7 +40,7 @@ def cuts(lab: str) -> set[tuple[str, str]]:
 
 
 def _between(one: MachineLayout, other: MachineLayout) -> set[Ports]:
-    there = {(port(one.name, nic.name), port(other.name, nic.name)) for nic in one.nics}
+    there = {(port(one.name, nic.network), port(other.name, nic.network)) for nic in one.nics}
     return there | {(end, start) for start, end in there}
 
 

@@ -89,15 +89,26 @@ class Lab:
         planned = self.layout()
         return Machine(planned, planned.machine(name))
 
-    def boot(self, *names: str, swap_disks: tuple[str, str] | None = None, say: Say = silent) -> None:
+    def boot(
+        self,
+        *names: str,
+        swap_disks: tuple[str, str] | None = None,
+        swap_nics: tuple[str, str] | None = None,
+        say: Say = silent,
+    ) -> None:
         """Switch on machines (all that are off, when none is named) side by side; wait until they are up.
 
         `swap_disks` are the names of two disks of the one machine that is named and off: from this boot
         on each is called as the other was, as happens where a controller answers later than before.
+        `swap_nics` are those of two interfaces of it.
         """
         with locked(self.name):
             if swap_disks is not None:
-                self._keep(self._with_exchanged(names, swap_disks))
+                machine = self._off(names).layout.with_exchanged_disks(*swap_disks)
+                self._keep(self.layout().with_machine(machine))
+            if swap_nics is not None:
+                machine = self._off(names).layout.with_exchanged_nics(*swap_nics)
+                self._keep(self.layout().with_machine(machine))
             machines = self._named(names or self.names())
             _side_by_side(
                 [machine for machine in machines if machine.pid is None], lambda one: _boot(one, say)
@@ -149,16 +160,17 @@ class Lab:
         file.with_suffix(".new").write_text(layout.written(planned))
         file.with_suffix(".new").replace(file)
 
-    def _with_exchanged(self, names: Sequence[str], swap: tuple[str, str]) -> Layout:
+    def _off(self, names: Sequence[str]) -> Machine:
+        """Return the one machine on which names are to change."""
         if len(names) != 1:
-            raise McloudError("disks change their names on one machine", hint="name that machine")
+            raise McloudError("names change on one machine at a time", hint="name that machine")
         machine = self.machine(names[0])
         if machine.pid is not None:
             raise McloudError(
-                f"{machine.name} is on, and disks change their names while it boots",
+                f"{machine.name} is on, and names change while it boots",
                 hint=f"mcloud lab kill {machine.name}",
             )
-        return self.layout().with_machine(machine.layout.with_exchanged(*swap))
+        return machine
 
     def _named(self, names: Sequence[str]) -> list[Machine]:
         return [self.machine(name) for name in names]

@@ -25,8 +25,11 @@ class Nic:
     """One network interface of a machine; `addresses` with their prefix length."""
 
     name: str
+    """What it is called in this boot; `addresses` are given to the name, as files in /etc do."""
     mac: str
     addresses: tuple[str, ...]
+    network: str
+    """What it is plugged into, and was called when the lab was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,21 @@ class MachineLayout:
         known = ", ".join(disk.name for disk in self.disks)
         raise McloudError(f"{self.name} has no disk {name!r}", hint=f"it has {known}")
 
-    def with_exchanged(self, one: str, other: str) -> "MachineLayout":
+    def with_exchanged_nics(self, one: str, other: str) -> "MachineLayout":
+        """Return the machine with the names of two interfaces exchanged; wires and MAC addresses stay."""
+        by_name = {nic.name: nic for nic in self.nics}
+        if missing := [name for name in (one, other) if name not in by_name]:
+            known = ", ".join(by_name)
+            raise McloudError(f"{self.name} has no interface {missing[0]!r}", hint=f"it has {known}")
+        of = {one: by_name[other], other: by_name[one]}
+        return replace(
+            self,
+            nics=tuple(
+                replace(of.get(nic.name, nic), name=nic.name, addresses=nic.addresses) for nic in self.nics
+            ),
+        )
+
+    def with_exchanged_disks(self, one: str, other: str) -> "MachineLayout":
         """Return the machine with the names of two disks exchanged, as a power cut may leave it."""
         names = {self.disk(one).name: other, self.disk(other).name: one}
         disks = (replace(disk, name=names.get(disk.name, disk.name)) for disk in self.disks)
@@ -147,7 +164,12 @@ def _machine(
     return MachineLayout(
         name=name,
         nics=tuple(
-            Nic(name=nic, mac=_mac(f"{lab}/{name}/{nic}"), addresses=_addresses(network, FIRST_HOST + number))
+            Nic(
+                name=nic,
+                mac=_mac(f"{lab}/{name}/{nic}"),
+                addresses=_addresses(network, FIRST_HOST + number),
+                network=nic,
+            )
             for nic, network in networks
         ),
         disks=tuple(

@@ -29,7 +29,7 @@ def port(machine: str, nic: str) -> str:
 def lay_backbone(layout: Layout) -> None:
     """Make the backbone: a bridge per network, and on the uplink the gateway that a router would be."""
     _make_namespace(namespace(layout.name))
-    bridges = [_bridge(nic.name) for nic in layout.machines[0].nics]
+    bridges = [_bridge(nic.network) for nic in layout.machines[0].nics]
     lines = ["link set lo up"]
     for bridge in bridges:
         lines += [f"link add {bridge} type bridge mcast_snooping 0", f"link set {bridge} up"]
@@ -47,16 +47,16 @@ def plug(lab: str, machine: MachineLayout) -> None:
     outside: list[str] = []
     inside = ["link set lo up"]
     for nic in machine.nics:
-        end = port(machine.name, nic.name)
+        end = port(machine.name, nic.network)
         outside.append(f"link add {end} type veth peer name {nic.name} address {nic.mac} netns {own}")
-        outside.append(f"link set {end} master {_bridge(nic.name)} up")
+        outside.append(f"link set {end} master {_bridge(nic.network)} up")
         inside.append(f"link set {nic.name} up")
         inside += [f"addr add {address} dev {nic.name} nodad" for address in nic.addresses]
     _ip(lab, BACKBONE, outside)
     _ip(lab, machine.name, inside)
     for nic in machine.nics:
         _complete_checksums(lab, machine.name, nic.name)
-        _complete_checksums(lab, BACKBONE, port(machine.name, nic.name))
+        _complete_checksums(lab, BACKBONE, port(machine.name, nic.network))
 
 
 def unplug(lab: str, machine: MachineLayout) -> None:
@@ -64,7 +64,7 @@ def unplug(lab: str, machine: MachineLayout) -> None:
     if os.path.ismount(namespace(lab)):
         for nic in machine.nics:
             # By name, at once: the kernel takes a namespace apart some time after its last process.
-            succeeds(in_namespace(lab, BACKBONE, "ip", "link", "del", port(machine.name, nic.name)))
+            succeeds(in_namespace(lab, BACKBONE, "ip", "link", "del", port(machine.name, nic.network)))
     _drop_namespace(namespace(lab, machine.name))
 
 

@@ -6,6 +6,7 @@ from ipaddress import ip_interface
 from typing import Any
 
 from mcloud.host import Host
+from mcloud.interfaces import permanent_address
 from mcloud.model import Nic
 from mcloud.survey.looking import SECONDS, shown
 
@@ -53,6 +54,7 @@ def _nic(link: Mapping[str, Any], *, physical: bool) -> Nic:
     return Nic(
         name=shown(link["ifname"]),
         mac=shown(link.get("address", "")),
+        permanent=shown(permanent_address(link)) if physical else "",
         up="UP" in flags and "LOWER_UP" in flags,
         physical=physical,
         mtu=link.get("mtu", 1500),

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from mcloud import Host, Node, Offer, SettingsError, Step, StepContext
+from mcloud import Host, Nic, Node, Offer, SettingsError, Step, StepContext, interface_now
 from mcloud_ovn.client import systemctl, vsctl
 from mcloud_ovn.kept import keep, kept
 from mcloud_ovn.mark import MARK, mark_of_run, marks, refuse_foreign
+from mcloud_ovn.recognition import SameInterfaces, named, only_for
 from mcloud_ovn.roles import (
     LXDS,
     TUNNEL_BRIDGE,
@@ -32,6 +33,9 @@ class Port:
     """An interface that is brought up, put into a bridge if there is one, and relieved of its addresses."""
 
     interface: str
+    """Its name in the plan, which is what it has to be called while it is put into service."""
+    nic: Nic
+    """What the plan knows of it: taken back, it may have another name by now."""
     bridge: str = ""
     addresses: Sequence[str] = ()
     """With prefix; they move from the interface to the bridge."""
@@ -45,7 +49,8 @@ def ports(node: Node, node_settings: Mapping[str, OvnNode]) -> Sequence[Port]:
     if tunnels_by_bridge(node, node_settings):
         found.append(tunnel_port(node, tunnel_address(node, node_settings)))
     if interface := settings_of(node, node_settings).uplink_interface:
-        found.append(uplink_port(interface, by_bridge=uplink_by_bridge(node, node_settings)))
+        nic = next((nic for nic in node.survey.nics if nic.name == interface), Nic(name=interface))
+        found.append(uplink_port(nic, by_bridge=uplink_by_bridge(node, node_settings)))
     return found
 
 
@@ -59,6 +64,7 @@ def tunnel_port(node: Node, address: str) -> Port:
         )
     return Port(
         interface=nic.name,
+        nic=nic,
         bridge=TUNNEL_BRIDGE,
         addresses=[str(own) for own in nic.addresses if not own.ip.is_link_local],
         unit="mcloud-ovn-underlay.service",
@@ -66,10 +72,11 @@ def tunnel_port(node: Node, address: str) -> Port:
     )
 
 
-def uplink_port(interface: str, *, by_bridge: bool) -> Port:
+def uplink_port(nic: Nic, *, by_bridge: bool) -> Port:
     """Return the port to the uplink network."""
     return Port(
-        interface=interface,
+        interface=nic.name,
+        nic=nic,
         bridge=UPLINK_BRIDGE if by_bridge else "",
         unit="mcloud-ovn-uplink.service",
         what="the uplink of virtual networks",
@@ -83,6 +90,7 @@ def connect(ports: Sequence[Port]) -> Step:
         run=partial(_connect_all, ports),
         probe=partial(_all_connected, ports),
         undo=partial(_disconnect_all, ports),
+        needs=(SameInterfaces,),
     )
 
 
@@ -95,7 +103,7 @@ def unit_file(port: Port) -> str:
     """
     lines = [f"ExecStart=ip link set dev {port.interface} up"]
     if not port.addresses:
-        lines = [f"ExecStart=-sh -c 'echo 1 >{_ipv6_switch(port)}'", *lines]
+        lines = [f"ExecStart=-sh -c 'echo 1 >{_ipv6_switch(port.interface)}'", *lines]
     else:
         lines += [f"ExecStart=ip link set dev {port.bridge} up"]
         lines += [f"ExecStart=-ethtool --offload {port.bridge} tx off"]
@@ -107,6 +115,7 @@ def unit_file(port: Port) -> str:
             "# Written by mcloud; `mcloud undo` takes it away.",
             "[Unit]",
             f"Description=Interface {port.interface} for {port.what} (mcloud)",
+            *named(port.nic),
             "Wants=network-online.target",
             "After=network-online.target openvswitch-switch.service",
             "Before=ovn-controller.service",
@@ -114,6 +123,7 @@ def unit_file(port: Port) -> str:
             "[Service]",
             "Type=oneshot",
             "RemainAfterExit=yes",
+            *only_for(port.nic),
             *lines,
             "",
             "[Install]",
@@ -130,7 +140,8 @@ def _connect_all(ports: Sequence[Port], ctx: StepContext) -> None:
     mark = mark_of_run(ctx)
     for port in ports:
         if not port.addresses:
-            there = f"test ! -e {_ipv6_switch(port)} || cat {_ipv6_switch(port)}"
+            switch = _ipv6_switch(port.interface)
+            there = f"test ! -e {switch} || cat {switch}"
             keep(ctx, port.interface, host.run(["sh", "-c", there], seconds=10).stdout)
         if port.bridge:
             refuse_foreign(host, port.bridge)
@@ -170,17 +181,25 @@ def _disconnect_all(ports: Sequence[Port], ctx: StepContext) -> None:
         ctx.host.write(_path(port), None)
     systemctl(ctx.host, "daemon-reload")
     for port in ports:
-        _disconnect(port, ctx, bridges)
+        name = interface_now(ctx.host, port.nic)
+        if name is None:
+            ctx.report(
+                f"{port.interface} ({port.nic.permanent}) is not here any more: nothing is done with it"
+            )
+        _disconnect(port, name, ctx, bridges)
+        if name is None:
+            continue
         if before := kept(ctx, port.interface):
-            ctx.host.run(["tee", _ipv6_switch(port)], stdin=before, seconds=10)
+            ctx.host.run(["tee", _ipv6_switch(name)], stdin=before, seconds=10)
         if port.interface not in kept(ctx, "up", [port.interface]):
-            ctx.host.run(["ip", "link", "set", "dev", port.interface, "down"], seconds=10)
+            ctx.host.run(["ip", "link", "set", "dev", name, "down"], seconds=10)
 
 
-def _disconnect(port: Port, ctx: StepContext, bridges_before: Sequence[str]) -> None:
+def _disconnect(port: Port, name: str | None, ctx: StepContext, bridges_before: Sequence[str]) -> None:
+    """Take a port out of our bridge; `name` is what the interface of the plan is called now."""
     host = ctx.host
-    for address in port.addresses:
-        back = ["ip", "address", "replace", address, "dev", port.interface, *no_dad(address).split()]
+    for address in port.addresses if name else ():
+        back = ["ip", "address", "replace", address, "dev", str(name), *no_dad(address).split()]
         host.run(back, seconds=10)
     if port.bridge and marks(host).get(port.bridge) == ctx.kept(MARK):
         vsctl(host, "--if-exists", "del-br", port.bridge)
@@ -196,8 +215,8 @@ def _path(port: Port) -> str:
     return f"/etc/systemd/system/{port.unit}"
 
 
-def _ipv6_switch(port: Port) -> str:
-    return f"/proc/sys/net/ipv6/conf/{port.interface}/disable_ipv6"
+def _ipv6_switch(interface: str) -> str:
+    return f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"
 
 
 def no_dad(address: str) -> str:

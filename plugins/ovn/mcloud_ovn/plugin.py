@@ -13,6 +13,7 @@ from mcloud_ovn import (
     databases,
     inspection,
     northd,
+    recognition,
     roles,
 )
 from mcloud_ovn.reset import steps
@@ -73,6 +74,7 @@ def join(node: Node, nodes: Sequence[Node], node_settings: Machines) -> Iterator
     if not node.founder:
         yield certificates.make_key(node)
     if ports := bridges.ports(node, node_settings):
+        yield recognition.recognise([port.nic for port in ports])
         yield bridges.connect(ports)
     if not node.founder:
         yield certificates.take_certificate(with_authority_key=roles.keeps_authority(node, nodes))

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 
-from mcloud import Host, Offer, ServiceError, StepContext
+from mcloud import Host, Offer, ServiceError, StepContext, interface_now
 from mcloud_ovn.bridges import addresses_of, no_dad
 from mcloud_ovn.client import SECONDS, systemctl, vsctl
 from mcloud_ovn.mark import marks
+from mcloud_ovn.recognition import named_in
 from mcloud_ovn.roles import INTEGRATION_BRIDGE
 
 SWITCHES = "/usr/bin/ovs-vsctl"
@@ -28,7 +29,7 @@ def probe_interfaces(ctx: StepContext) -> Sequence[Offer] | None:
 def give_back(ctx: StepContext) -> None:
     """Take our bridges and units away, and give addresses back to the interfaces they came from."""
     host, units = ctx.host, _units(ctx.host)
-    texts = [host.read(f"{_SYSTEMD}/{unit}") or "" for unit in units]
+    texts = [_as_named_now(host, host.read(f"{_SYSTEMD}/{unit}") or "") for unit in units]
     moved = {address: interface for text in texts for address, interface in _moved(text)}
     for bridge in _ours(host):
         if interfaces := [port for port in ports_of(host, bridge) if host.stat(f"/sys/class/net/{port}")]:
@@ -58,6 +59,17 @@ def _ours(host: Host) -> Sequence[str]:
 
 def _units(host: Host) -> Sequence[str]:
     return [name for name in host.list(_SYSTEMD) if re.fullmatch(r"mcloud-ovn-[a-z]+\.service", name)]
+
+
+def _as_named_now(host: Host, unit: str) -> str:
+    """Return the text of a unit of ours with the name that its interface has now.
+
+    Nothing of it where that interface is gone: another one that bears its name is not ours.
+    """
+    for nic in named_in(unit):
+        now = interface_now(host, nic)
+        unit = re.sub(rf"(?<![\w.-]){re.escape(nic.name)}(?![\w.-])", now, unit) if now else ""
+    return unit
 
 
 def _moved(text: str) -> Sequence[tuple[str, str]]:
