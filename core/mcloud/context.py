@@ -153,6 +153,12 @@ class Context:
         if said := KeptFiles(self._around.journal).restore(self.host, self.key, path):
             self.report(said)
 
+    def change_file(self, path: str, content: str) -> None:
+        """Give a file that an earlier step keeps another content."""
+        if self._doing != "run":
+            raise self._wrong(f"it changes {path} in its {self._doing}")
+        KeptFiles(self._around.journal).change(self.host, path, content.encode())
+
     def report(self, text: str) -> None:
         """Show one line of progress."""
         self._around.report(self.key, text)

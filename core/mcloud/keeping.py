@@ -10,11 +10,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mcloud.errors import McloudError
+from mcloud.errors import McloudError, ServiceError
 from mcloud.files import make_folders, replace_file, sync_folder
 from mcloud.host import FileImage, Host
 from mcloud.journal import Journal
@@ -60,6 +61,22 @@ class KeptFiles:
         for path in self._paths(key):
             with suppress(McloudError):
                 self._write(self._file(key, path, after=True), host.image(path))
+
+    def change(self, host: Host, path: str, content: bytes) -> None:
+        """Give a file that other steps keep another content, with its mode and owner as they are now.
+
+        To undo it stays ours if it was, and somebody's if somebody changed it. Raises McloudError.
+        """
+        now = host.image(path)
+        if now.content is None:
+            raise ServiceError(f"{path} is gone", hint="run the same command again")
+        keepers = [self._file(key, path, after=True) for key, name, _value in self._kept() if name == path]
+        ours = [place for place in keepers if place.exists() and _worth(self._read(place)) == _worth(now)]
+        changed = replace(now, content=content)
+        for place in ours:
+            # Before the change: cut off in between, the file is taken for somebody's and kept aside.
+            self._write(place, changed)
+        host.put_back(path, changed)
 
     def restore(self, host: Host, key: str, path: str) -> str:
         """Put back what a step kept of a path, if it did; return in words what somebody else had made of it.

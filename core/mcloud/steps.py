@@ -86,6 +86,14 @@ class StepContext(Protocol):
         """
         ...
 
+    def change_file(self, path: str, content: str) -> None:
+        """Give a file that an earlier step of this run keeps another content, mode and owner as they are.
+
+        For a step that has nothing to restore: the undo of the earlier one still knows the file for ours.
+        Raises ServiceError if there is no such file. Only in `run`.
+        """
+        ...
+
     def report(self, text: str) -> None:
         """Show one line of progress beside this step."""
         ...

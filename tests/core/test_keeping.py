@@ -374,3 +374,41 @@ def test_looking_keeps_and_restores_nothing(world, lane):
         one = Step(name="a", run=lambda _ctx: None, probe=lambda ctx, deed=deed: getattr(ctx, deed)(PATH))
         with pytest.raises(PluginError, match="probe"):
             look(world.around(lane(one)), lane(one), one)
+
+
+# ---- files that a later step changes ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_later_step_changes_is_still_ours(world, lane, writing, there):
+    """Else each undo would keep aside, for nobody, what mcloud itself wrote."""
+    before = plant(world.host) if there else world.host.image(PATH)
+    around = world.run(lane(writing.step)).around
+    KeptFiles(around.journal).change(world.host, PATH, b"ours, more")
+    assert world.host.read(PATH) == "ours, more"
+    assert taken_back(world, lane(writing.step)) == []
+    assert world.host.image(PATH) == before
+
+
+def test_what_somebody_changed_is_still_his_after_a_later_step(world, lane, writing):
+    before = plant(world.host)
+    around = world.run(lane(writing.step)).around
+    world.host.write(PATH, "ours, his", mode=0o600, owner="me:us")
+    KeptFiles(around.journal).change(world.host, PATH, b"ours, his, more")
+    assert (world.host.image(PATH).owner, world.host.image(PATH).mode) == ("me:us", 0o600)
+    (said,) = taken_back(world, lane(writing.step))
+    assert "was changed after mcloud wrote it" in said
+    assert beside(world, ".aside")[0].read_text() == "ours, his, more"
+    assert world.host.image(PATH) == before
+
+
+def test_only_run_changes_files(world, lane):
+    one = Step(name="a", run=lambda _ctx: None, probe=lambda ctx: ctx.change_file(PATH, "x"))
+    with pytest.raises(PluginError, match="in its probe"):
+        look(world.around(lane(one)), lane(one), one)
+
+
+def test_a_file_that_is_gone_is_not_changed(world, lane):
+    around = world.around(lane(Writing().step))
+    with pytest.raises(ServiceError, match="is gone"):
+        KeptFiles(around.journal).change(world.host, PATH, b"x")

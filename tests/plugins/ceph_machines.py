@@ -107,7 +107,8 @@ class Cluster:
                 self.purge(int(number), new=word == "purge-new")
             case ["pool", "create", name, number]:
                 size = int(self.options["global", "osd_pool_default_size"])
-                fresh = {"pg_num": int(number), "size": size, "application_metadata": {}}
+                least = int(self.options.get(("global", "osd_pool_default_min_size"), size - size // 2))
+                fresh = {"pg_num": int(number), "size": size, "min_size": least, "application_metadata": {}}
                 self.pools.setdefault(name, fresh)
             case ["pool", "delete", name, *_]:
                 if self.options.get(("mon", "mon_allow_pool_delete")) != "true":
@@ -115,6 +116,12 @@ class Cluster:
                 self.pools.pop(name, None)
             case ["pool", "set", name, "size", number, *_]:
                 self.pools[name]["size"] = int(number)
+                # Without being asked: two copies make one enough (OSDMonitor.cc).
+                self.pools[name]["min_size"] = int(number) - int(number) // 2
+            case ["pool", "set", name, "min_size", number]:
+                if not 1 <= int(number) <= self.pools[name]["size"]:
+                    raise ValueError("EINVAL: pool min_size must be between 1 and size")
+                self.pools[name]["min_size"] = int(number)
             case ["down", *_] | ["crush", "remove", _]:
                 pass
             case _:
@@ -160,8 +167,10 @@ class Debian:
     """Programs of others that listen everywhere, by port."""
 
     def __post_init__(self):
-        for program in ("ceph-mon", "ceph-osd", "ceph-mgr", "ceph-mds", "rbd"):
+        for program in ("ceph-mon", "ceph-osd", "ceph-mgr", "ceph-mds", "rbd", "ceph-conf"):
             self.files[f"/usr/bin/{program}"] = FakeFile()
+        for folder in ("/etc/ceph", STATE, *(f"{STATE}/{kind}" for kind in ("mon", "mgr", "osd", "mds"))):
+            self.files[folder] = FakeFile(kind="folder", mode=0o755)
         for disk in ("/dev/sdb", "/dev/sdc"):
             self.files[disk] = FakeFile(kind="block", owner="root:disk")
             self.content[disk] = ""
@@ -201,6 +210,20 @@ class Debian:
             else:
                 said += [] if answer is None else [json.dumps(answer)]
         return Result(0, "\n\n".join(said), "\n".join(refused))
+
+    def ceph_conf(self, call):
+        """Read plain lines; what is no value of its type is left out, as Ceph does without a word."""
+        text = self.read(call[call.index("--conf") + 1])
+        lines = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
+        kept = {key: value for key, value in lines.items() if not self.drops(key, value)}
+        addresses = {key: f"v2:{kept[key]}:0/0" for key in ("public_addr", "cluster_addr") if key in kept}
+        if call[-2] == "--show-config-value":
+            return kept.get(call[-1], "00000000-0000-0000-0000-000000000000") + "\n"
+        return json.dumps({**dict.fromkeys(lines, "-"), **kept, **addresses})
+
+    @staticmethod
+    def drops(key, value):
+        return key.startswith("ms_bind") and value not in {"true", "false"}
 
     def python3(self, call):
         name, number = call[-2].removeprefix("/run/ceph/ceph-").removesuffix(".asok").split(".")

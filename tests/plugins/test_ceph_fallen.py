@@ -35,6 +35,10 @@ def converging(walk):
     return Doing(walk, "configure/ceph/n1/n1/replication")
 
 
+def told_of_osds(step):
+    return [line for line in step.said if line.startswith("osd")]
+
+
 # ---- who falls out ---------------------------------------------------------------------------------------
 
 
@@ -71,7 +75,7 @@ def test_a_dead_osd_of_the_fallen_is_forgotten():
         step.run()
         assert step.probe() == ()
         assert fallen not in machines[0].cluster.osds
-        assert not step.said
+        assert not told_of_osds(step)
 
 
 @pytest.mark.parametrize("error", [True, False])
@@ -84,7 +88,51 @@ def test_a_dead_osd_that_holds_what_is_nowhere_else_stays_listed(error):
         step.run()
         assert step.probe() == ()
         assert not cluster.osds[fallen]["in"]
-        assert step.said == [f"osd.{fallen} stays listed: what it held may not be elsewhere"]
+        assert told_of_osds(step) == [f"osd.{fallen} stays listed: what it held may not be elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("machines", "before", "after"), [(Three, 2, 2), (FourMachines, 3, 3), (FourMachines, 2, 2)]
+)
+def test_a_change_of_copies_never_lets_one_suffice_to_write(machines, before, after):
+    """Ceph sets min_size to 1 with two copies, by itself, whatever the operator had set."""
+    with formed(machines()) as (walk, made):
+        pools = made[0].cluster.pools
+        assert {pool["min_size"] for pool in pools.values()} == {2}
+        for pool in pools.values():
+            pool["min_size"] = before
+        gone = ["n2", "n3"][: 1 if machines is Three else 2]
+        step = converging(without(walk, *gone))
+        step.run()
+        assert {(pool["size"], pool["min_size"]) for pool in pools.values()} == {(2, min(after, 2))}
+        assert step.probe() == ()
+        assert "pool remote: size 2" in step.said
+        assert "pool remote: min_size 2" in step.said
+
+
+def test_with_one_copy_one_is_enough_to_write():
+    with formed(Three()) as (walk, made):
+        converging(without(walk, "n2", "n3")).run()
+        assert {(pool["size"], pool["min_size"]) for pool in made[0].cluster.pools.values()} == {(1, 1)}
+
+
+def test_a_stricter_setting_of_the_operators_is_kept_as_far_as_copies_allow():
+    with formed(FourMachines()) as (walk, made):
+        for pool in made[0].cluster.pools.values():
+            pool |= {"size": 4, "min_size": 3}
+        step = converging(walk)
+        step.run()
+        assert {(pool["size"], pool["min_size"]) for pool in made[0].cluster.pools.values()} == {(3, 3)}
+
+
+def test_what_a_power_cut_left_between_the_two_is_made_good():
+    with formed(Three()) as (walk, made):
+        made[0].cluster.pools["remote"]["min_size"] = 1
+        step = converging(walk)
+        assert step.probe() is None
+        step.run()
+        assert made[0].cluster.pools["remote"]["min_size"] == 2
+        assert step.said == ["pool remote: min_size 2"]
 
 
 def test_what_is_an_operators_own_is_never_touched():

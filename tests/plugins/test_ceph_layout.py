@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from mcloud import Disk, Nic, Node, Survey, disk_loss, stable_path
-from mcloud_ceph.files import client_caps, conf, fsid_of, keyring, monitor_addresses, new_key
+from mcloud_ceph.files import client_caps, conf, keyring, monitor_addresses, new_key
 from mcloud_ceph.layout import (
     copies,
     has_filesystem,
@@ -102,7 +102,7 @@ def test_steps_are_named_after_disks(path, name):
 def test_the_conf_names_monitors_that_run_already():
     first = conf(FSID, machine(2), cloud(3), CephSettings())
     assert "mon_host = 10.0.0.1\n" in first
-    assert fsid_of(first) == FSID
+    assert f"\nfsid = {FSID}\n" in first
     members = [machine(1), *(machine(n, standing="member") for n in (2, 3)), machine(4)]
     assert "mon_host = 10.0.0.1,10.0.0.2,10.0.0.3\n" in conf(FSID, members[3], members, CephSettings())
 
@@ -158,13 +158,6 @@ def test_the_client_may_use_its_pools_only():
     }
     assert "*" not in "".join(client_caps(filesystem=True).values())
     assert "mds" in client_caps(filesystem=True)
-
-
-@pytest.mark.parametrize(
-    "text", [None, "", "[global]\n", "fsid = no\n", f"# fsid = {FSID}\n", f"fsid_of = {FSID}\n"]
-)
-def test_a_conf_without_a_cluster_is_none(text):
-    assert fsid_of(text) is None
 
 
 def test_settings_refuse_what_makes_no_sense():

@@ -2,14 +2,14 @@
 
 import json
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import ClassVar
 
 import pytest
 from ceph_machines import LABEL, STATE, Cluster, Debian, survey
 
 from mcloud import JoinToken, RunFailed, StorageAccess, StoragePool
-from mcloud.testing import FakeHost, PluginContract
+from mcloud.testing import FakeFile, FakeHost, PluginContract
 from mcloud_ceph import plugin
 from mcloud_ceph.timing import FORMING
 
@@ -266,3 +266,65 @@ def test_a_machine_of_cephadm_or_with_left_over_daemons_is_in_use():
     fsid = "11111111-2222-3333-4444-555555555555"
     host.write(f"{STATE}/{fsid}/config", "x")
     assert (plugin.inspect(host).standing, plugin.inspect(host).cluster) == ("clustered", fsid)
+
+
+# ---- who uses another Ceph already ---------------------------------------------------------------------
+
+CONF, ADMIN = "/etc/ceph/ceph.conf", "/etc/ceph/ceph.client.admin.keyring"
+THEIRS = {
+    "no fsid": {CONF: "[global]\nmon_host = 192.0.2.1\n", ADMIN: "[client.admin]\n\tkey = theirs\n"},
+    "a key alone": {ADMIN: "[client.admin]\n\tkey = theirs\n"},
+    "of our client's name": {"/etc/ceph/ceph.client.lxd.keyring": "[client.lxd]\n\tkey = theirs\n"},
+    "a conf alone": {CONF: "[global]\nmon_host = 192.0.2.1\n"},
+}
+
+
+def plant(host, texts):
+    host.files |= {
+        path: FakeFile(content=text.encode(), mode=0o640, owner="me:us") for path, text in texts.items()
+    }
+
+
+@pytest.mark.parametrize("texts", THEIRS.values(), ids=THEIRS)
+def test_a_client_of_another_ceph_is_told_apart_and_nothing_of_it_is_read_as_ours(texts):
+    """Seen: nothing was said, both files were replaced, and undo removed both."""
+    with begun(CephContract()) as (walk, _machines):
+        host = walk.hosts["n1"]
+        plant(host, texts)
+        state = plugin.inspect(host)
+        assert (state.standing, state.cluster, state.features) == ("alone", "", ("client",))
+        assert state.note == ", ".join(texts)
+
+
+def test_keys_of_other_clients_are_named_and_in_nobody_s_way():
+    with begun(CephContract()) as (walk, _machines):
+        host = walk.hosts["n1"]
+        plant(host, {"/etc/ceph/ceph.client.backup.keyring": "[client.backup]\n\tkey = theirs\n"})
+        state = plugin.inspect(host)
+        assert state.standing == "idle"
+        assert state.features == ("key /etc/ceph/ceph.client.backup.keyring",)
+
+
+def test_our_own_files_are_not_taken_for_somebody_s():
+    with formed(CephContract()) as (walk, _machines):
+        host = walk.hosts["n1"]
+        state = plugin.inspect(host)
+        assert "client" not in state.features
+        for path in (ADMIN, "/etc/ceph/ceph.client.lxd.keyring"):
+            text = host.read(path)
+            assert text.startswith("# Written by mcloud\n")
+            # Clouds of earlier versions have keys without it, beside a ceph.conf of ours.
+            host.write(path, text.partition("\n")[2], mode=0o600)
+        assert plugin.inspect(host).note == state.note
+
+
+@pytest.mark.parametrize("texts", THEIRS.values(), ids=THEIRS)
+def test_what_comes_after_the_plan_was_made_is_back_after_an_undo(texts):
+    with begun(CephContract()) as (walk, _machines):
+        host = walk.hosts["n1"]
+        plant(host, texts)
+        before = dict(host.files)
+        with suppress(RunFailed):
+            walk.run()
+        walk.undo()
+        assert host.files == before

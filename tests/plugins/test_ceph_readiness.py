@@ -65,6 +65,26 @@ def test_a_disk_that_cannot_be_taken_is_an_error(disk, said):
     assert said in error
 
 
+CLIENT = "/etc/ceph/ceph.conf, /etc/ceph/ceph.client.admin.keyring"
+
+
+@pytest.mark.parametrize(("cluster", "said"), [("", ""), ("5d1c8ac2", " (cluster 5d1c8ac2)")])
+def test_a_client_of_another_ceph_is_refused_with_its_files_and_what_to_do(cluster, said):
+    standing = "clustered" if cluster else "alone"
+    state = READY.model_copy(
+        update={"standing": standing, "cluster": cluster, "features": ("client",), "note": CLIENT}
+    )
+    (error,) = found([*THREE[:2], machine(3, state=state)])["error"]
+    assert error.startswith(f"n3 is a client of another Ceph{said}: {CLIENT} would have to be replaced | ")
+    assert "mv /etc/ceph/ceph.conf /etc/ceph/ceph.client.admin.keyring /root/ceph/" in error
+
+
+def test_other_keys_of_another_ceph_stay_and_are_named():
+    state = READY.model_copy(update={"features": ("key /etc/ceph/ceph.client.backup.keyring",)})
+    (warning,) = found([*THREE[:2], machine(3, state=state)])["warning"]
+    assert warning.startswith("n3 has keys of another Ceph, which stay as they are: /etc/ceph/ceph.client.b")
+
+
 def test_content_is_no_error_where_it_may_be_wiped():
     disks = ({"path": "/dev/disk/by-id/b", "wipe": True},)
     assert found([machine(n, disk={"content": "ext4"}) for n in (1, 2, 3)], disks) == {}
@@ -130,6 +150,7 @@ def test_what_fewer_machines_cost_is_said():
     assert "POOL_NO_REDUNDANCY" in one
     copies, monitor = found(THREE[:2])["warning"]
     assert "kept 2 times" in copies
+    assert "min_size 2" in copies
     assert "one monitor, on n1" in monitor
 
 

@@ -133,15 +133,89 @@ def test_a_conf_of_another_cluster_stays_and_one_of_ours_goes():
     assert CLUSTER in stays[0]
     ours = machine({}, **{"/etc/ceph/ceph.conf": f"# Written by mcloud.\n{conf}"})
     assert seen(reset_of(ours, ceph=ceph))[0] == {"access": ("/etc/ceph/ceph.conf",)}
-    with_data = machine({}, "/var/lib/ceph/mon/ceph-a/keyring", **{"/etc/ceph/ceph.conf": conf})
-    assert "access" in seen(reset_of(with_data, ceph=ceph))[0]
+
+
+ADMIN = "/etc/ceph/ceph.client.admin.keyring"
+
+
+def test_a_client_of_another_ceph_stays_one():
+    """Seen: its ceph.conf and its admin key were removed, because there was a key at all."""
+    conf = f"[global]\nfsid = {CLUSTER}\nmon_host = 192.0.2.1\n"
+    host = machine({}, **{"/etc/ceph/ceph.conf": conf, ADMIN: "[client.admin]\n\tkey = theirs\n"})
+    before, reset = dict(host.files), reset_of(host, ceph=ceph)
+    to_go, stays = seen(reset)
+    assert to_go == {}
+    whose = f"of Ceph {CLUSTER} that mcloud did not make"
+    assert stays == [f"/etc/ceph/ceph.conf, {ADMIN}: {whose}; stays, and joining wants it gone"]
+    assert reset.carry_out(reset.look()) == ()
+    assert host.files == before
+
+
+def test_a_member_of_another_ceph_is_not_ended():
+    """Its monitor, its OSD's folder and what the kernel has mapped of its pool are not ours."""
+    host = machine(
+        {"systemctl list-units": "ceph-mon@a.service loaded active running\n"},
+        "/var/lib/ceph/mon/ceph-a/keyring",
+        "/var/lib/ceph/osd/ceph-0/fsid",
+        "/sys/bus/rbd/devices/0/name",
+        **{
+            "/etc/ceph/ceph.conf": f"[global]\nfsid = {CLUSTER}\n",
+            "/sys/bus/rbd/devices/0/pool": "remote\n",
+        },
+    )
+    before, reset = dict(host.files), reset_of(host, ceph=ceph)
+    to_go, stays = seen(reset)
+    assert to_go == {}
+    assert stays[-1] == "osd.0, mon.a: of a Ceph that mcloud did not make; stays"
+    reset.carry_out(reset.look())
+    assert host.files == before
+    assert not ran(host, "systemctl", "stop")
+    assert not ran(host, "rbd")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/var/lib/ceph/mon/ceph-a/done", "# Written by mcloud\n"),
+        ("/var/lib/ceph/mgr/ceph-a/keyring", "# Written by mcloud\n[mgr.a]\n"),
+        ("/etc/systemd/system/ceph-osd@0.service.d/mcloud.conf", "# Written by mcloud\n"),
+    ],
+    ids=["monitor", "manager", "osd"],
+)
+def test_without_a_ceph_conf_our_daemons_are_known_by_their_marks(path, text):
+    host = machine({}, "/var/lib/ceph/osd/ceph-0/fsid", **{path: text})
+    assert "data" in seen(reset_of(host, ceph=ceph))[0]
+
+
+def test_our_ceph_conf_stays_until_the_data_is_gone_that_it_tells_of():
+    def answer(call):
+        return Result(1, "", "Device or resource busy") if call[0] == "rm" else ""
+
+    host = machine(
+        {}, "/var/lib/ceph/mon/ceph-a/keyring", **{"/etc/ceph/ceph.conf": "# Written by mcloud.\n"}
+    )
+    host.answer = answer
+    reset = reset_of(host, ceph=ceph)
+    left = {one.key.rpartition("/")[2]: one.reason for one in reset.carry_out(reset.look())}
+    assert set(left) == {"data", "access"}
+    assert "stays until /var/lib/ceph/mon/ceph-a is gone" in left["access"]
 
 
 def test_images_of_other_pools_stay_mapped():
-    images = {"/sys/bus/rbd/devices/0/pool": "remote\n", "/sys/bus/rbd/devices/0/name": "container_c1\n"}
-    host = machine({}, **images, **{"/sys/bus/rbd/devices/1/pool": "theirs\n"})
+    conf = f"# Written by mcloud.\n[global]\nfsid = {CLUSTER}\n"
+    files = {
+        "/etc/ceph/ceph.conf": conf,
+        "/sys/bus/rbd/devices/0/pool": "remote\n",
+        "/sys/bus/rbd/devices/0/cluster_fsid": f"{CLUSTER}\n",
+        "/sys/bus/rbd/devices/0/name": "container_c1\n",
+        "/sys/bus/rbd/devices/1/pool": "theirs\n",
+        "/sys/bus/rbd/devices/2/pool": "remote\n",
+        "/sys/bus/rbd/devices/2/cluster_fsid": f"{OSD}\n",
+    }
+    host = machine({}, **files)
     assert seen(reset_of(host, ceph=ceph))[0] == {
-        "mappings": ("/dev/rbd0, image container_c1 of pool remote",)
+        "mappings": ("/dev/rbd0, image container_c1 of pool remote",),
+        "access": ("/etc/ceph/ceph.conf",),
     }
     reset = reset_of(host, ceph=ceph)
     reset.carry_out(reset.look())

@@ -201,7 +201,8 @@ class FakeHost:
     def _names(self, path: str) -> Sequence[str]:
         prefix = _absolute(path).rstrip("/") + "/"
         with self._lock:
-            inside = [name.removeprefix(prefix) for name in self.files if name.startswith(prefix)]
+            known = (*self.files, *self.made)
+            inside = [name.removeprefix(prefix) for name in known if name.startswith(prefix)]
         return sorted({name.partition("/")[0] for name in inside})
 
     def _refuse_secret(self, word: object, argv: Sequence[str]) -> None:

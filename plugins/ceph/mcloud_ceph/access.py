@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from mcloud import JoinToken, Node, Step, StepContext, StorageAccess
 from mcloud_ceph import client, tokens
+from mcloud_ceph.conffile import fsid_at, write_conf
 from mcloud_ceph.files import (
     ADMIN_CAPS,
     ADMIN_KEYRING,
     CLIENT_KEYRING,
     CONF,
     conf,
-    fsid_of,
-    keyring,
+    keyring_file,
     monitor_hosts,
 )
 from mcloud_ceph.layout import CLIENT, has_filesystem, monitors, runs_monitor
@@ -31,14 +31,15 @@ def access(node: Node, nodes: Sequence[Node], settings: CephSettings) -> Step:
             ticket = tokens.read(ctx)
             key = ticket.client.get_secret_value()
             if ticket.admin:
-                admin = keyring("client.admin", ticket.admin.get_secret_value(), ADMIN_CAPS)
-                host.write(ADMIN_KEYRING, admin, mode=0o600)
-            host.write(CONF, conf(ticket.fsid, node, nodes, settings))
+                admin = keyring_file("client.admin", ticket.admin.get_secret_value(), ADMIN_CAPS)
+                _give(ctx, ADMIN_KEYRING, admin)
+            ctx.keep_file(CONF)
+            write_conf(host, conf(ticket.fsid, node, nodes, settings))
         # Last: the probe takes it as the sign that the others are there.
-        host.write(CLIENT_KEYRING, keyring(f"client.{CLIENT}", key), mode=0o600)
+        _give(ctx, CLIENT_KEYRING, keyring_file(f"client.{CLIENT}", key))
 
     def probe(ctx: StepContext) -> Sequence[StorageAccess] | None:
-        if fsid_of(ctx.host.read(CONF)) is None or ctx.host.stat(CLIENT_KEYRING) is None:
+        if fsid_at(ctx.host) is None or ctx.host.stat(CLIENT_KEYRING) is None:
             return None
         # A machine that gets a monitor only since others fell out has been here without it.
         if runs_monitor(node, nodes) and ctx.host.stat(ADMIN_KEYRING) is None:
@@ -48,7 +49,7 @@ def access(node: Node, nodes: Sequence[Node], settings: CephSettings) -> Step:
     def undo(ctx: StepContext) -> None:
         # The founder's conf and admin key came with its monitor, and go with it.
         for path in (CLIENT_KEYRING, *(() if node.founder else (ADMIN_KEYRING, CONF))):
-            ctx.host.write(path, None)
+            ctx.restore_file(path)
 
     return Step(
         name="access",
@@ -60,13 +61,18 @@ def access(node: Node, nodes: Sequence[Node], settings: CephSettings) -> Step:
     )
 
 
+def _give(ctx: StepContext, path: str, keyring: str) -> None:
+    ctx.keep_file(path)
+    ctx.host.write(path, keyring, mode=0o600)
+
+
 def known_monitors(nodes: Sequence[Node], settings: CephSettings) -> Step:
     """Return the step that completes the list of monitors, now that those who come have come."""
     line = f"mon_host = {monitor_hosts(monitors(nodes), settings)}"
 
     def run(ctx: StepContext) -> None:
         text = ctx.host.read(CONF) or ""
-        ctx.host.write(CONF, re.sub(r"^mon_host = .*$", line, text, flags=re.MULTILINE))
+        ctx.change_file(CONF, re.sub(r"^mon_host = .*$", line, text, flags=re.MULTILINE))
 
     def probe(ctx: StepContext) -> tuple[()] | None:
         return () if line in (ctx.host.read(CONF) or "").splitlines() else None

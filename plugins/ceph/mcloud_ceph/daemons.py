@@ -2,7 +2,7 @@
 
 from mcloud import Host, Node, Step, StepContext
 from mcloud_ceph import client, units
-from mcloud_ceph.files import ADMIN_KEYRING, MANAGER_CAPS, METADATA_CAPS, STATE, Caps, keyring
+from mcloud_ceph.files import ADMIN_KEYRING, MANAGER_CAPS, METADATA_CAPS, STATE, Caps, keyring_file
 
 
 def manager(node: Node) -> Step:
@@ -21,7 +21,7 @@ def metadata_server(node: Node) -> Step:
 def write_key(host: Host, kind: str, node: Node, key: str) -> None:
     """Give a daemon its key, and with it the folder it lives in."""
     folder = data_folder(kind, node)
-    host.write(f"{folder}/keyring", keyring(f"{kind}.{node.name}", key), mode=0o600)
+    host.write(f"{folder}/keyring", keyring_file(f"{kind}.{node.name}", key), mode=0o600)
     host.run(["chown", "--recursive", "ceph:ceph", folder])
 
 

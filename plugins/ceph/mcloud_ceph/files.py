@@ -2,12 +2,11 @@
 
 import base64
 import os
-import re
 import struct
 import time
 from collections.abc import Mapping, Sequence
 
-from mcloud import Host, Node, ServiceError
+from mcloud import Node
 from mcloud_ceph.layout import CLIENT, FILESYSTEM, POOL, internal_address, monitors, public_address
 from mcloud_ceph.settings import CephSettings
 
@@ -15,6 +14,9 @@ CONF = "/etc/ceph/ceph.conf"
 ADMIN_KEYRING = "/etc/ceph/ceph.client.admin.keyring"
 CLIENT_KEYRING = f"/etc/ceph/ceph.client.{CLIENT}.keyring"
 STATE = "/var/lib/ceph"
+
+MARK = "# Written by mcloud"
+"""How each file of ours in /etc/ceph begins: by it a reset knows what is ours."""
 
 ADMIN_CAPS = {"mon": "allow *", "mgr": "allow *", "osd": "allow *", "mds": "allow *"}
 MANAGER_CAPS = {"mon": "profile mgr", "osd": "allow *", "mds": "allow *"}
@@ -63,6 +65,11 @@ def keyring(entity: str, key: str, caps: Caps | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def keyring_file(entity: str, key: str, caps: Caps | None = None) -> str:
+    """Return a keyring in /etc/ceph, with our mark: it tells who may remove it."""
+    return f"{MARK}\n{keyring(entity, key, caps)}"
+
+
 def conf(fsid: str, node: Node, nodes: Sequence[Node], settings: CephSettings) -> str:
     """Return ceph.conf of one machine; all other options are in the cluster itself (`ceph config dump`).
 
@@ -72,7 +79,7 @@ def conf(fsid: str, node: Node, nodes: Sequence[Node], settings: CephSettings) -
     there = [monitor for monitor in monitors(nodes) if monitor.founder or monitor.standing == "member"]
     public = public_address(node, settings)
     lines = [
-        "# Written by mcloud. What is not here is in the cluster: ceph config dump",
+        f"{MARK}. What is not here is in the cluster: ceph config dump",
         "[global]",
         f"fsid = {fsid}",
         f"mon_host = {monitor_hosts(there or monitors(nodes), settings)}",
@@ -93,20 +100,6 @@ def _mon_lines(public: str) -> Sequence[str]:
 def monitor_hosts(monitors: Sequence[Node], settings: CephSettings) -> str:
     """Return monitors' addresses without ports: LXD 5.0 reads this line too, for the kernel's mount."""
     return ",".join(bracketed(public_address(monitor, settings)) for monitor in monitors)
-
-
-def fsid_of(text: str | None) -> str | None:
-    """Return the id of the cluster in a ceph.conf; None where there is none."""
-    found = re.search(r"^\s*fsid\s*=\s*([0-9a-fA-F-]{36})\s*$", text or "", re.MULTILINE)
-    return found.group(1).lower() if found else None
-
-
-def fsid_here(host: Host) -> str:
-    """Return the id of this machine's cluster; ServiceError where there is none."""
-    fsid = fsid_of(host.read(CONF))
-    if fsid is None:
-        raise ServiceError(f"{CONF} of this machine names no cluster", hint="run the same command again")
-    return fsid
 
 
 def bracketed(address: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mcloud import Node, ServiceError, Step, StepContext
 from mcloud_ceph import client
-from mcloud_ceph.files import fsid_here
+from mcloud_ceph.conffile import fsid_here
 from mcloud_ceph.layout import osds_of
 from mcloud_ceph.settings import CephNode
 from mcloud_ceph.timing import FORMING

@@ -3,7 +3,8 @@
 import re
 
 from mcloud import Host, ServiceState, obstacles
-from mcloud_ceph.files import CONF, STATE, fsid_of
+from mcloud_ceph.conffile import fsid_at, keys_beside, of_others
+from mcloud_ceph.files import STATE
 
 PROGRAMS = {
     "ceph-mon": "/usr/bin/ceph-mon",
@@ -22,6 +23,11 @@ MONITORS_ONLY = frozenset({*map(str, PORTS), "ceph-mon@.service", "ceph-mds@.ser
 
 UNITS = tuple(f"ceph-{kind}@.service" for kind in ("mon", "osd", "mgr", "mds"))
 
+CLIENT = "client"
+"""Feature of a machine that uses another Ceph: what gives it access lies where ours would."""
+KEY = "key "
+"""Feature for each further keyring in /etc/ceph: the word, then its path."""
+
 _SNAP = "/var/snap/microceph/common/state"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -32,7 +38,10 @@ def inspect(host: Host) -> ServiceState:
     cluster, found = _cluster(host), _daemons(host)
     if host.stat(_SNAP) is not None:
         found = (*found, "the snap microceph")
-    standing = "clustered" if cluster else "alone" if found else "absent" if missing else "idle"
+    theirs = of_others(host)
+    used = found or theirs
+    standing = "clustered" if cluster else "alone" if used else "absent" if missing else "idle"
+    client = (CLIENT,) if theirs and not found else ()
     return ServiceState.model_validate(
         {
             "installed": not missing,
@@ -41,14 +50,15 @@ def inspect(host: Host) -> ServiceState:
             "cluster": cluster,
             "missing": missing,
             "obstacles": obstacles(host, ports=PORTS, units=UNITS, users=("ceph",)),
-            "note": ", ".join(found)[:255],
+            "features": (*client, *(f"{KEY}{path}"[:255] for path in keys_beside(host)[:16])),
+            "note": ", ".join((*found, *theirs))[:255],
         }
     )
 
 
 def _cluster(host: Host) -> str:
     """Return the id of the cluster in ceph.conf, or of one that cephadm made (in a folder of that name)."""
-    ids = [fsid_of(host.read(CONF)), *(name for name in host.list(STATE) if _UUID.fullmatch(name))]
+    ids = [fsid_at(host), *(name for name in host.list(STATE) if _UUID.fullmatch(name))]
     return next((fsid for fsid in ids if fsid), "")
 
 

@@ -42,6 +42,15 @@ def copies(nodes: Sequence[Node], settings: CephSettings, node_settings: Mapping
     return max(1, min(settings.replicas, len(hosts)))
 
 
+def least_copies(copies: int) -> int:
+    """Return how many copies there must be for data to be written: never one, where two are kept.
+
+    Ceph's own is `size - size // 2`, which is 1 for two copies: what is written then, after the loss of one
+    machine, is lost with one more disk, and the cluster goes on without a word.
+    """
+    return min(copies, max(2, copies - copies // 2))
+
+
 def has_filesystem(nodes: Sequence[Node], settings: CephSettings) -> bool:
     """Say whether the file system is made: it is wanted, and every kernel can mount it.
 

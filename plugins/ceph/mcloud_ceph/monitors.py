@@ -9,11 +9,13 @@ from pydantic import SecretStr
 
 from mcloud import Host, JoinToken, Node, ServiceError, Step, StepContext, wait_with_units
 from mcloud_ceph import client, daemons, tokens, units
+from mcloud_ceph.conffile import write_conf
 from mcloud_ceph.files import (
     ADMIN_CAPS,
     ADMIN_KEYRING,
     CONF,
     MANAGER_CAPS,
+    MARK,
     STATE,
     client_caps,
     conf,
@@ -43,7 +45,9 @@ def found(
 
     def run(ctx: StepContext) -> None:
         fsid = ctx.keep("fsid", str(uuid.uuid4())) or ""
-        ctx.host.write(CONF, conf(fsid, node, nodes, settings))
+        for path in (CONF, ADMIN_KEYRING):
+            ctx.keep_file(path)
+        write_conf(ctx.host, conf(fsid, node, nodes, settings))
         if not _is_made(ctx.host, node):
             _make_first(ctx.host, node, nodes, settings, fsid=fsid)
         units.start(ctx.host, _unit(node))
@@ -72,7 +76,7 @@ def found(
         ctx.host.run(["rm", "--recursive", "--force", daemons.data_folder("mgr", node)])
         _remove(node, ctx)
         for path in (ADMIN_KEYRING, CONF):
-            ctx.host.write(path, None)
+            ctx.restore_file(path)
 
     return Step(
         name="cluster",
@@ -164,7 +168,7 @@ def _make_first(host: Host, node: Node, nodes: Sequence[Node], settings: CephSet
         keyring(f"mgr.{node.name}", manager, MANAGER_CAPS),
         keyring(f"client.{CLIENT}", new_key(), client_caps(filesystem=has_filesystem(nodes, settings))),
     ]
-    host.write(ADMIN_KEYRING, admin, mode=0o600)
+    host.write(ADMIN_KEYRING, f"{MARK}\n{admin}", mode=0o600)
     daemons.write_key(host, "mgr", node, manager)
     addresses = monitor_addresses(public_address(node, settings), encrypted=settings.encrypt_traffic)
     host.run(["monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", node.name, addresses, _MAP])
@@ -186,7 +190,7 @@ def _make_store(host: Host, node: Node, *, keys: str) -> None:
     host.run(["ceph-mon", "--mkfs", "--id", node.name, *files, "--setuser", "ceph", "--setgroup", "ceph"])
     host.write(_KEYS, None)
     host.write(_MAP, None)
-    host.write(f"{_store(node)}/done", "", owner="ceph:ceph")
+    host.write(f"{_store(node)}/done", f"{MARK}\n", owner="ceph:ceph")
 
 
 def _remove(node: Node, ctx: StepContext) -> None:

@@ -16,7 +16,8 @@ from mcloud import (
     wipe_disk,
 )
 from mcloud_ceph import client, disks, tokens, units
-from mcloud_ceph.files import ADMIN_KEYRING, CONF, STATE, fsid_here, fsid_of, keyring
+from mcloud_ceph.conffile import fsid_at, fsid_here
+from mcloud_ceph.files import ADMIN_KEYRING, STATE, keyring
 from mcloud_ceph.layout import lasting_path, osd_uuid, step_name
 from mcloud_ceph.timing import MAKING
 
@@ -51,6 +52,7 @@ def _run(node: Node, disk: DiskChoice, ctx: StepContext) -> None:
         _clear(node, disk, host, uuid=ticket.uuid)
         _make_store(host, ticket, folder=folder, path=lasting_path(node, disk))
     # At boot the disk is root's again, and may appear later than the unit is started.
+    ctx.keep_file(units.drop_in(_unit(ticket.number)))
     own = _OWN.replace("BLOCK", f"{folder}/block")
     units.add_to(host, _unit(ticket.number), {"ExecStartPre": f"+/bin/sh -c '{own}'"})
 
@@ -95,7 +97,7 @@ def _make_store(host: Host, ticket: tokens.OsdTicket, *, folder: str, path: str)
 
 
 def _probe(node: Node, disk: DiskChoice, back: bool, ctx: StepContext) -> tuple[()] | None:  # noqa: FBT001 - a partial
-    host, fsid = ctx.host, fsid_of(ctx.host.read(CONF))
+    host, fsid = ctx.host, fsid_at(ctx.host)
     uuid = osd_uuid(fsid, node, disk) if fsid else ""
     number = _number(host, uuid)
     made = (
@@ -217,7 +219,7 @@ def up(node: Node, chosen: Sequence[DiskChoice]) -> Step:
 
 def _number_of(node: Node, disk: DiskChoice, host: Host) -> str | None:
     """Return the number of the OSD that was made on a disk."""
-    fsid = fsid_of(host.read(CONF))
+    fsid = fsid_at(host)
     return _number(host, osd_uuid(fsid, node, disk)) if fsid else None
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mcloud import Check, DiskChoice, Node, find_disk, obstacle_checks
+from mcloud import Check, DiskChoice, Node, ServiceState, find_disk, obstacle_checks
 from mcloud_ceph import wire
-from mcloud_ceph.inspection import MONITORS_ONLY, PACKAGES
-from mcloud_ceph.layout import address_in, copies, disks_of, public_address, runs_monitor
+from mcloud_ceph.inspection import CLIENT, KEY, MONITORS_ONLY, PACKAGES
+from mcloud_ceph.layout import address_in, copies, disks_of, least_copies, public_address, runs_monitor
 from mcloud_ceph.settings import SMALLEST_DISK, CephNode, CephSettings
 
 OSD_MEMORY = 4 * 2**30
@@ -38,13 +38,38 @@ def _service(node: Node) -> Iterable[Check]:
             hint=f"apt-get install {' '.join(missing)}, or give --install to have it done",
         )
     if state is not None and state.standing in {"alone", "clustered"}:
-        where = f"is in the Ceph cluster {state.cluster}" if state.cluster else "is in use by Ceph"
+        yield _client(node, state) if CLIENT in state.features else _member(node, state)
+    elif state is not None and (keys := [one for one in state.features if one.startswith(KEY)]):
         yield Check(
-            level="error",
+            level="warning",
             machine=node.name,
-            message=f"{node.name} {where}" + (f" ({state.note})" if state.note else " (/etc/ceph/ceph.conf)"),
-            hint="only machines without Ceph can be taken; `mcloud undo` takes back a run of mcloud",
+            message=f"{node.name} has keys of another Ceph, which stay as they are: "
+            + ", ".join(key.removeprefix(KEY) for key in keys),
+            hint="they open nothing in this cloud; if that cluster is not used any more, remove them",
         )
+
+
+def _member(node: Node, state: ServiceState) -> Check:
+    where = f"is in the Ceph cluster {state.cluster}" if state.cluster else "is in use by Ceph"
+    return Check(
+        level="error",
+        machine=node.name,
+        message=f"{node.name} {where}" + (f" ({state.note})" if state.note else " (/etc/ceph/ceph.conf)"),
+        hint="only machines without Ceph can be taken; `mcloud undo` takes back a run of mcloud",
+    )
+
+
+def _client(node: Node, state: ServiceState) -> Check:
+    """Return the refusal of a machine that uses a Ceph already: a path leads to one cluster only."""
+    cluster = f" (cluster {state.cluster})" if state.cluster else ""
+    files = state.note.split(", ")
+    return Check(
+        level="error",
+        machine=node.name,
+        message=f"{node.name} is a client of another Ceph{cluster}: {state.note} would have to be replaced",
+        hint="under these names a machine can use one cluster only: leave it out or, if that cluster is not "
+        f"used on it any more, put them away (`mkdir /root/ceph && mv {' '.join(files)} /root/ceph/`)",
+    )
 
 
 def _obstacles(node: Node, nodes: Sequence[Node], settings: CephSettings) -> Iterable[Check]:
@@ -138,11 +163,18 @@ def _safety(
             "Ceph will stay at HEALTH_WARN (POOL_NO_REDUNDANCY)",
             hint="three machines with a disk each keep three copies",
         )
-    elif number < settings.replicas or number == 2:  # noqa: PLR2004 - two copies are one too few to lose one
+    elif number == 2:  # noqa: PLR2004 - two copies are one too few to lose one
         yield Check(
             level="warning",
-            message=f"all data is kept {number} times ({_machines(hosts)}): after the loss of one machine "
-            f"{'it is kept once and still written' if number == 2 else 'it is not made whole again'}",  # noqa: PLR2004
+            message=f"all data is kept 2 times ({_machines(hosts)}) and used while both copies are there "
+            "(min_size 2): after the loss of one machine storage stands still until it is back",
+            hint="give disks on more machines; in need `ceph osd pool set NAME min_size 1` lets one copy do",
+        )
+    elif number < settings.replicas:
+        yield Check(
+            level="warning",
+            message=f"all data is kept {number} times ({_machines(hosts)}), and used while "
+            f"{least_copies(number)} are there: after the loss of one machine it is not made whole again",
             hint="give disks on more machines",
         )
     if len(nodes) == 2:  # noqa: PLR2004

@@ -6,8 +6,8 @@ from typing import Any
 
 from mcloud import Host, Node, ServiceError, Step, StepContext
 from mcloud_ceph import client
-from mcloud_ceph.files import fsid_here
-from mcloud_ceph.layout import comes_back, copies, osds_of
+from mcloud_ceph.conffile import fsid_here
+from mcloud_ceph.layout import comes_back, copies, least_copies, osds_of
 from mcloud_ceph.settings import CephNode, CephSettings
 
 MOVING = 20
@@ -22,7 +22,11 @@ def replication(
     """Return the options that say how many copies new pools keep."""
     number = copies(nodes, settings, node_settings)
     single = {("global", "mon_allow_pool_size_one"): "true"} if number == 1 else {}
-    return {("global", "osd_pool_default_size"): str(number), **single}
+    return {
+        ("global", "osd_pool_default_size"): str(number),
+        ("global", "osd_pool_default_min_size"): str(least_copies(number)),
+        **single,
+    }
 
 
 def converge(
@@ -38,7 +42,11 @@ def converge(
     newcomers = [node for node in nodes if comes_back(node, nodes)]
 
     def run(ctx: StepContext) -> None:
-        client.tell(ctx.host, changes(ctx))
+        missing = changes(ctx)
+        for command in missing:
+            if command[:3] == ("osd", "pool", "set"):
+                ctx.report(f"pool {command[3]}: {command[4]} {command[5]}")
+        client.tell(ctx.host, missing)
         _purge(ctx, osds_of(fsid_here(ctx.host), fallen, node_settings))
 
     def probe(ctx: StepContext) -> tuple[()] | None:
@@ -55,7 +63,7 @@ def converge(
             *(command for osd in osds["osds"] if osd["uuid"] in out for command in _farewell(osd)),
             *(command for osd in osds["osds"] if osd["uuid"] in back for command in _welcome(osd)),
             *(("mon", "remove", mon["name"]) for mon in status["monmap"]["mons"] if mon["name"] in names),
-            *(_resize(pool, number) for pool in osds["pools"] if pool["size"] != number),
+            *(line for pool in osds["pools"] for line in _resize(pool, number)),
         ]
 
     return Step(name="replication", run=run, probe=probe)
@@ -74,8 +82,17 @@ def _welcome(osd: Mapping[str, Any]) -> Sequence[client.Command]:
     return [("osd", "in", str(osd["osd"]))] if osd["up"] and not osd["in"] else []
 
 
-def _resize(pool: Mapping[str, Any], copies: int) -> client.Command:
-    return ("osd", "pool", "set", pool["pool_name"], "size", str(copies), *(_SURE if copies == 1 else ()))
+def _resize(pool: Mapping[str, Any], copies: int) -> Sequence[client.Command]:
+    """Return what gives a pool a number of copies and says how many suffice to write; nothing if it has both.
+
+    A change of the first sets the second by itself, to 1 for two copies, whatever the operator had set: so
+    it is said each time. What he had set is kept as far as the copies allow.
+    """
+    name, least = pool["pool_name"], min(copies, max(least_copies(copies), pool["min_size"]))
+    size = ("osd", "pool", "set", name, "size", str(copies), *(_SURE if copies == 1 else ()))
+    changed = [size] if pool["size"] != copies else []
+    enough = ("osd", "pool", "set", name, "min_size", str(least))
+    return [*changed, enough] if changed or pool["min_size"] != least else []
 
 
 def _purge(ctx: StepContext, fallen: Collection[str]) -> None:

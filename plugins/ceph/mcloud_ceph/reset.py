@@ -8,24 +8,24 @@ from mcloud import (
     Host,
     Node,
     Offer,
+    ServiceError,
     Step,
     StepContext,
     StorageAccess,
     StoragePool,
 )
 from mcloud_ceph import units
-from mcloud_ceph.files import ADMIN_KEYRING, CLIENT_KEYRING, CONF, STATE, fsid_of
+from mcloud_ceph.conffile import fsid_at
+from mcloud_ceph.files import CONF, STATE
 from mcloud_ceph.layout import POOL
 from mcloud_ceph.osds import OSDS
+from mcloud_ceph.ownership import KINDS, access_of_ours, ceph_is_ours, daemons, names, not_ours
 from mcloud_ceph.reset_disks import clusters_of_cephadm, probe_disks, shared_in_lvm, wipe_all
-
-KINDS = ("mgr", "mds", "osd", "mon")
 
 _MAPPED = "/sys/bus/rbd/devices"
 """Where the kernel lists images it has mapped, each with the name of its pool (sysfs-bus-rbd)."""
 
 _SYSTEMD = ("/etc/systemd/system", "/run/systemd/system")
-_MARK = "# Written by mcloud"
 
 
 def steps(node: Node, *, wipe: bool) -> Iterator[Step]:
@@ -40,14 +40,14 @@ def steps(node: Node, *, wipe: bool) -> Iterator[Step]:
         probe=partial(probe_disks, node.survey.disks, wipe=wipe),
         destroys=("all that Ceph keeps on the disks named above",),
     )
-    # Before the data, which tells whose ceph.conf is.
-    yield Step(name="access", run=_remove_access, probe=_access)
     yield Step(
         name="data",
         run=_remove_data,
         probe=_data,
         destroys=("this machine's part of its Ceph cluster; with the last monitor, the whole of it",),
     )
+    # After the data: our ceph.conf tells that it is ours.
+    yield Step(name="access", run=_remove_access, probe=_access)
     yield Step(name="others", run=lambda _ctx: None, probe=_others)
 
 
@@ -55,11 +55,15 @@ def steps(node: Node, *, wipe: bool) -> Iterator[Step]:
 
 
 def _images(host: Host) -> Sequence[str]:
-    """Return the numbers of mapped images of our pool."""
+    """Return the numbers of mapped images of our pool, in our cluster."""
+    if not ceph_is_ours(host):
+        return []
+    own = fsid_at(host)
     return [
         number
         for number in host.list(_MAPPED)
         if (host.read(f"{_MAPPED}/{number}/pool") or "").strip() == POOL
+        and own in {None, (host.read(f"{_MAPPED}/{number}/cluster_fsid") or own or "").strip()}
     ]
 
 
@@ -82,7 +86,7 @@ def _unmap(ctx: StepContext) -> None:
 
 def _units(host: Host) -> Sequence[str]:
     """Return the units of daemons: those with data, those that start at boot, those with lines of ours."""
-    found = {f"ceph-{kind}@{name}.service" for kind in KINDS for name in _names(host, kind)}
+    found = {f"ceph-{kind}@{name}.service" for kind in KINDS for name in names(host, kind)}
     for folder in _SYSTEMD:
         inside = [host.list(f"{folder}/ceph-{kind}.target.wants") for kind in KINDS]
         drop_ins = [name.removesuffix(".d") for name in host.list(folder) if name.endswith(".d")]
@@ -105,7 +109,7 @@ def _daemons(ctx: StepContext) -> Sequence[Offer] | None:
 
 def _live(host: Host) -> Sequence[str]:
     """Return the units that run, come back at boot, or have lines of ours."""
-    found = _units(host)
+    found = _units(host) if ceph_is_ours(host) else ()
     if not found:
         return ()
     asked = ["systemctl", "show", "--property=Id,ActiveState,UnitFileState", *found]
@@ -118,7 +122,7 @@ def _live(host: Host) -> Sequence[str]:
         if fields.get("Id") and not ended:
             live.append(fields["Id"])
     changed = [
-        unit for unit in found if any(units.is_changed(host, unit, until_boot=one) for one in (True, False))
+        unit for unit in found if any(units.was_changed(host, unit, until_boot=one) for one in (True, False))
     ]
     return sorted({*live, *changed})
 
@@ -135,25 +139,21 @@ def _stop(ctx: StepContext) -> None:
 # ---- data, and access ------------------------------------------------------------------------------------
 
 
-def _names(host: Host, kind: str) -> Sequence[str]:
-    """Return the names of daemons of a kind that have data here."""
-    prefix = "ceph-"
-    return [name.removeprefix(prefix) for name in host.list(f"{STATE}/{kind}") if name.startswith(prefix)]
-
-
 def _folders(host: Host) -> Sequence[str]:
-    found = [f"{STATE}/{kind}/ceph-{name}" for kind in KINDS for name in _names(host, kind)]
+    made = daemons(host) if ceph_is_ours(host) else ()
+    found = [f"{STATE}/{kind}/ceph-{name}" for kind, name in made]
     half_made = [f"{STATE}/{name}" for name in host.list(STATE) if name.startswith("mcloud.")]
     return [*found, *half_made]
 
 
 def _data(ctx: StepContext) -> Sequence[Offer] | None:
-    daemons = [f"{kind}.{name}" for kind in KINDS for name in _names(ctx.host, kind)]
-    if daemons:
-        ctx.report(f"the data of {', '.join(daemons)}")
-    elif _folders(ctx.host):
+    folders = _folders(ctx.host)
+    listed = [f"{kind}.{name}" for kind, name in daemons(ctx.host)]
+    if folders and listed and ceph_is_ours(ctx.host):
+        ctx.report(f"the data of {', '.join(listed)}")
+    elif folders:
         ctx.report("what a monitor was to be made of")
-    return None if _folders(ctx.host) else ()
+    return None if folders else ()
 
 
 def _remove_data(ctx: StepContext) -> None:
@@ -174,6 +174,8 @@ def _give_back(host: Host, folder: str) -> None:
 
 
 def _others(ctx: StepContext) -> Sequence[Offer]:
+    for line in not_ours(ctx.host):
+        ctx.report(line)
     for cluster in clusters_of_cephadm(ctx.host):
         ctx.report(f"cephadm runs cluster {cluster}: `cephadm rm-cluster --fsid {cluster} --force` ends it")
     for path in shared_in_lvm(ctx.host):
@@ -181,25 +183,16 @@ def _others(ctx: StepContext) -> Sequence[Offer]:
     return ()
 
 
-def _ours(host: Host) -> Sequence[str]:
-    """Return the files that give access to the cluster this machine had its part in."""
-    there = [path for path in (ADMIN_KEYRING, CLIENT_KEYRING) if host.stat(path) is not None]
-    text = host.read(CONF)
-    part = any(_names(host, kind) for kind in KINDS)
-    return [*there, *([CONF] if text is not None and (text.startswith(_MARK) or part or there) else [])]
-
-
 def _access(ctx: StepContext) -> Sequence[Offer] | None:
-    found = _ours(ctx.host)
+    found = access_of_ours(ctx.host)
     if found:
         ctx.report(", ".join(found))
-    elif ctx.host.stat(CONF) is not None:
-        whose = fsid_of(ctx.host.read(CONF)) or "an unknown cluster"
-        ctx.report(f"{CONF} stays: it is of {whose}, of which nothing else is here; joining wants it gone")
     return None if found else ()
 
 
 def _remove_access(ctx: StepContext) -> None:
-    # ceph.conf last: with the keyrings gone it still tells a second run that they were ours.
-    for path in sorted(_ours(ctx.host), key=lambda path: path == CONF):
+    left = _folders(ctx.host)
+    for path in access_of_ours(ctx.host):
+        if path == CONF and left:
+            raise ServiceError(f"{CONF} stays until {', '.join(left)} is gone: it tells whose that is")
         ctx.host.write(path, None)

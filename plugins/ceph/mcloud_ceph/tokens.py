@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_serializer
 
 from mcloud import DiskChoice, Host, JoinToken, Node, StepContext
 from mcloud_ceph import client
-from mcloud_ceph.files import OSD_CAPS, fsid_here
+from mcloud_ceph.conffile import fsid_here
+from mcloud_ceph.files import OSD_CAPS
 from mcloud_ceph.layout import CLIENT, disks_of, osd_uuid, runs_monitor
 from mcloud_ceph.settings import CephNode
 

@@ -43,22 +43,31 @@ def stop_at_once(host: Host, *units: str) -> None:
 def add_to(host: Host, unit: str, options: Mapping[str, str], *, until_boot: bool = False) -> None:
     """Put lines into the [Service] part of one unit, from its next `start` on (enabling reads them)."""
     text = "".join(f"{name}={value}\n" for name, value in options.items())
-    host.write(_drop_in(unit, until_boot=until_boot), f"# Written by mcloud\n[Service]\n{text}")
+    host.write(drop_in(unit, until_boot=until_boot), f"# Written by mcloud\n[Service]\n{text}")
 
 
 def is_changed(host: Host, unit: str, *, until_boot: bool = False) -> bool:
     """Say whether our lines are in a unit."""
-    return host.stat(_drop_in(unit, until_boot=until_boot)) is not None
+    return host.stat(drop_in(unit, until_boot=until_boot)) is not None
+
+
+def was_changed(host: Host, unit: str, *, until_boot: bool = False) -> bool:
+    """Say whether our lines, or the empty folder they were in, are left of a unit."""
+    folder = drop_in(unit, until_boot=until_boot).rpartition("/")[0]
+    return is_changed(host, unit, until_boot=until_boot) or (
+        host.stat(folder) is not None and not host.list(folder)
+    )
 
 
 def take_from(host: Host, unit: str, *, until_boot: bool = False) -> None:
     """Take our lines out of a unit again; bears their absence."""
-    if is_changed(host, unit, until_boot=until_boot):
-        path = _drop_in(unit, until_boot=until_boot)
+    if was_changed(host, unit, until_boot=until_boot):
+        path = drop_in(unit, until_boot=until_boot)
         host.write(path, None)
-        host.run(["rmdir", path.rpartition("/")[0]], check=False)
+        host.remove_folder(path.rpartition("/")[0])
         host.run(["systemctl", "daemon-reload"])
 
 
-def _drop_in(unit: str, *, until_boot: bool) -> str:
+def drop_in(unit: str, *, until_boot: bool = False) -> str:
+    """Return the path of the file with our lines for a unit."""
     return f"{'/run' if until_boot else '/etc'}/systemd/system/{unit}.d/{DROP_IN}"
