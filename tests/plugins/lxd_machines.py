@@ -34,6 +34,8 @@ class Cluster:
     members: dict[str, "Lxd"] = field(default_factory=dict)
     config: dict[str, str] = field(default_factory=dict)
     devices: dict[str, Any] = field(default_factory=dict)
+    made: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What somebody else made: names by kind (`profiles`, `projects`, ...)."""
     tokens: dict[str, str] = field(default_factory=dict)
     trusted: list[str] = field(default_factory=list)
 
@@ -57,9 +59,13 @@ class Lxd:
     volumes: set[str] = field(default_factory=set)
     taken: dict[int, str] = field(default_factory=dict)
     """Programs of others that listen everywhere, by port."""
+    identity: str = ""
+    """Fingerprint of its own certificate."""
+    archive: Any = None
 
     def __post_init__(self):
         self.fleet.append(self)
+        self.identity = self.identity or f"{len(self.fleet):064x}"
         self.files |= {path: FakeFile() for path in ("/usr/bin/lxd", "/usr/bin/lxc")}
         self.files |= {"/dev/sda": FakeFile(kind="block"), SOCKET: FakeFile(kind="socket")}
         self.files["/var/lib/lxd/database/local.db"] = FakeFile()
@@ -67,8 +73,13 @@ class Lxd:
     def world(self):
         """Return all that an operator would see of a machine that is in no cluster, or of its part in one."""
         common = self.cluster
+        # Of a certificate that nobody was ever shown, nobody sees whether it is the same.
+        identity = self.identity if common.made else ""
         return copy.deepcopy(
-            (self.clustered, self.disk, self.own, self.volumes, common.config, common.devices, common.things)
+            (
+                *(self.clustered, self.disk, self.own, self.volumes, identity),
+                *(common.config, common.devices, common.made, common.things),
+            )
         )
 
     # ---- REST -------------------------------------------------------------------------------------------
@@ -97,12 +108,13 @@ class Lxd:
                 "server_clustered": bool(self.clustered),
                 "storage_supported_drivers": [{"Name": driver} for driver in DRIVERS],
                 "certificate": "PEM",
+                "certificate_fingerprint": self.identity,
             },
         }
 
     def patch_server(self, _words, body, _target):
         for key, value in body["config"].items():
-            own = key.startswith(("core.", "storage."))
+            own = key.startswith(("core.", "storage.", "cluster."))
             (self.own if own else self.cluster.config)[key] = value
         self.own = {key: value for key, value in self.own.items() if value}
         self.cluster.config = {key: value for key, value in self.cluster.config.items() if value}
@@ -134,6 +146,8 @@ class Lxd:
             raise SaysNoError(400, "This server is already clustered")
         if "cluster_address" in body:
             self.join(body)
+        elif self.own.get("cluster.https_address"):
+            raise SaysNoError(500, "no available dqlite leader server found")
         self.clustered = body["server_name"]
         self.cluster.members[self.clustered] = self
         self.own["core.https_address"] = body.get("server_address") or self.own["core.https_address"]
@@ -183,7 +197,9 @@ class Lxd:
                 thing.get("of", {}).pop(words[1], None)
 
     def get_certificates(self, _words, _body, _target):
-        return [{"type": "server", "name": name, "fingerprint": name} for name in self.cluster.trusted]
+        servers = [{"type": "server", "name": name, "fingerprint": name} for name in self.cluster.trusted]
+        others = self.cluster.made.get("certificates", ())
+        return servers + [{"type": "client", "name": name, "fingerprint": name} for name in others]
 
     def delete_certificates(self, words, _body, _target):
         self.cluster.trusted.remove(words[0])
@@ -242,8 +258,19 @@ class Lxd:
             raise SaysNoError(404, "not found")
         del self.cluster.things["networks"][words[0]]
 
-    def get_profiles(self, _words, _body, _target):
-        return {"description": "", "config": {}, "devices": copy.deepcopy(self.cluster.devices)}
+    def get_profiles(self, words, _body, _target):
+        default = {"name": "default", "description": "", "config": {}, "devices": self.cluster.devices}
+        others = [{"name": name} for name in self.cluster.made.get("profiles", ())]
+        return copy.deepcopy(default if words else [default, *others])
+
+    def get_projects(self, _words, _body, _target):
+        return [{"name": name} for name in ("default", *self.cluster.made.get("projects", ()))]
+
+    def get_network_acls(self, _words, _body, _target):
+        return [{"name": name} for name in self.cluster.made.get("network-acls", ())]
+
+    def get_network_zones(self, _words, _body, _target):
+        raise SaysNoError(404, "an LXD without zones")
 
     def put_profiles(self, _words, body, _target):
         self.cluster.devices = body["devices"]
@@ -266,6 +293,7 @@ class Lxd:
                 self.units |= set(units)
             case ["rm", "-rf", *paths] if any(path.startswith("/var/lib/lxd/") for path in paths):
                 self.clustered, self.cluster, self.own, self.volumes = "", Cluster(), {}, set()
+                self.identity = "made anew"
                 self.files.pop("/var/lib/lxd/cluster.crt", None)
             case [_, "-I", "-c", _, "/var/lib/lxd/database/local.db"]:
                 return json.dumps([list(self.own.items()), [[name] for name in self.cluster.members]])
@@ -276,6 +304,14 @@ class Lxd:
                 return self.command(["wipefs", "--json"])
             case ["blockdev", "--getsize64", _]:
                 return str(10**10)
+            case ["tar", "-czf", path, *_]:
+                self.files[path] = FakeFile(content=b"archive", mode=0o600)
+                self.archive = copy.deepcopy((self.own, self.cluster.config, self.cluster.devices))
+                self.archive += (dict(self.cluster.made), self.identity)
+            case ["tar", "-xzf", path, *_]:
+                assert self.files[path].content == b"archive"
+                self.own, config, devices, made, self.identity = copy.deepcopy(self.archive)
+                self.cluster = Cluster(config=config, devices=devices, made=made)
             case ["lsblk" | "dd" | "cmp" | "vgchange" | "zpool", *_]:
                 return ""
             case ["wipefs", "--json", *_]:

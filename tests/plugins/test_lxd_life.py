@@ -124,8 +124,8 @@ def test_three_machines_share_one_cluster_and_each_gives_its_disk():
             "storage.backups_volume": "local/backups",
         }
     assert common.devices == {
-        "eth0": {"type": "nic", "name": "eth0", "network": "lxdbr0"},
-        "root": {"type": "disk", "path": "/", "pool": "local"},
+        "eth0": {"type": "nic", "name": "eth0", "network": "lxdbr0", "user.mcloud": "yes"},
+        "root": {"type": "disk", "path": "/", "pool": "local", "user.mcloud": "yes"},
     }
 
 
@@ -133,7 +133,7 @@ def test_what_others_offer_becomes_pools_networks_and_the_profile():
     _walk, lxds = formed(TestWithWhatOthersOffer())
     things = lxds["n1"].cluster.things
     remote = things["storage-pools"]["remote"]
-    assert remote["config"] == {"ceph.user.name": "lxd"}
+    assert remote["config"] == {"ceph.user.name": "lxd", "user.mcloud": "yes"}
     assert remote["of"] == {name: {"source": "lxd_remote"} for name in ("n1", "n2", "n3")}
     assert "remote-fs" not in things["storage-pools"], "no kernel of them can mount it"
     assert things["networks"]["UPLINK"]["of"]["n3"] == {"parent": "br-up"}
@@ -141,8 +141,9 @@ def test_what_others_offer_becomes_pools_networks_and_the_profile():
         "ipv4.gateway": "192.0.2.1/24",
         "ipv4.ovn.ranges": "192.0.2.100-192.0.2.254",
         "dns.nameservers": "192.0.2.53,2001:db8::53",
+        "user.mcloud": "yes",
     }
-    assert things["networks"]["default"]["config"] == {"network": "UPLINK"}
+    assert things["networks"]["default"]["config"] == {"network": "UPLINK", "user.mcloud": "yes"}
     assert lxds["n1"].cluster.config["network.ovn.northbound_connection"] == "ssl:10.0.0.1:6641"
     assert lxds["n1"].cluster.devices["root"]["pool"] == "remote"
     assert lxds["n1"].cluster.devices["eth0"]["network"] == "default"
@@ -360,9 +361,9 @@ def test_inspect_tells_fresh_used_clustered_and_absent_apart():
         host = walk.hosts["n1"]
         fresh = plugin.inspect(host)
         assert (fresh.standing, fresh.version, fresh.note) == ("idle", "5.0.2", "")
-        assert fresh.features == ("driver-btrfs", "driver-ceph", "driver-dir")
+        assert fresh.features == ("driver-btrfs", "driver-ceph", "driver-dir", f"certificate:{1:064x}")
         host.answer.__self__.cluster.devices["eth0"] = {"type": "nic"}
-        assert plugin.inspect(host).features[-1] == "default-profile:eth0"
+        assert "default-profile:eth0" in plugin.inspect(host).features
         host.answer.__self__.cluster.devices.clear()
         host.answer.__self__.cluster.things["networks"] = {"br9": {"name": "br9", "managed": True}}
         assert (plugin.inspect(host).standing, plugin.inspect(host).note) == ("alone", "network br9")

@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mcloud import Check, DiskChoice, Node, ServiceState, find_disk, obstacle_checks
+from mcloud_lxd.belongings import OWN
 from mcloud_lxd.choice import KERNEL_NEEDS, LOCAL, Local, choose_local, has_driver, lacking
-from mcloud_lxd.settings import LxdNode, LxdSettings
+from mcloud_lxd.looks import ADDRESS_KEPT, CERTIFICATE
+from mcloud_lxd.machine import FOLDER
+from mcloud_lxd.settings import PROFILE_CLASH, LxdNode, LxdSettings
 
 SHARED_DRIVERS = {
     "ceph": "instances' root disks stay on pool `local`",
@@ -22,7 +25,10 @@ def check(
     """Yield what speaks against a run, and what it will come out as."""
     for node in nodes:
         yield from _service(node, node.services.get("lxd"))
+        yield from _left(node)
     yield from _versions(nodes)
+    yield from _clones(nodes)
+    yield from _profile(nodes[0], settings)
     local = choose_local(nodes, settings, node_settings)
     yield from _local(nodes, settings, local)
     for name, disk in (local.disks if local is not None else {}).items():
@@ -75,6 +81,57 @@ def _versions(nodes: Sequence[Node]) -> Iterator[Check]:
             message=f"LXD's versions differ: {said}",
             hint="bring all machines to the same version: members wait for each other's upgrade",
         )
+
+
+def _clones(nodes: Sequence[Node]) -> Iterator[Check]:
+    """Find machines whose LXD has the same certificate: a cluster would take them for one."""
+    by_certificate: dict[str, list[str]] = {}
+    for node in nodes:
+        for fingerprint in _features(node, CERTIFICATE):
+            by_certificate.setdefault(fingerprint, []).append(node.name)
+    for fingerprint, names in by_certificate.items():
+        if fingerprint and len(names) > 1:
+            files = f"{FOLDER}/server.crt {FOLDER}/server.key"
+            yield Check(
+                level="error",
+                message=f"LXD on {', '.join(names)} has the same certificate ({fingerprint[:12]}...), "
+                "as clones of one machine have: a cluster would take them for one",
+                hint=f"on {', '.join(names[1:])}: `systemctl stop lxd.service lxd.socket && rm {files} && "
+                "systemctl start lxd.socket` makes a new one",
+            )
+
+
+def _profile(founder: Node, settings: LxdSettings) -> Iterator[Check]:
+    """Say where the founder's default profile has under another name what instances would get from us."""
+    clashes = _features(founder, PROFILE_CLASH)
+    if clashes and settings.default_profile != "leave":
+        kept = settings.default_profile == "keep-others"
+        named = ", ".join("{0} as the guest's {2}".format(*clash.partition("=")) for clash in clashes)
+        yield Check(
+            level="warning",
+            machine=founder.name,
+            message=f"the default profile of LXD has {named}: "
+            + ("it stays, and instances get that" if kept else "it gives way until `mcloud undo`"),
+            hint="`lxd: {default_profile: replace}` gives instances the cloud's" if kept else "",
+        )
+
+
+def _left(node: Node) -> Iterator[Check]:
+    """Say what is left of a cluster that a machine was in, and what it holds that its operator made."""
+    for address in _features(node, ADDRESS_KEPT):
+        yield Check(
+            level="warning",
+            machine=node.name,
+            message=f"LXD kept cluster.https_address {address} of a cluster that it has left",
+            hint="it is unset, as it would go before the address of this one; `mcloud undo` brings it back",
+        )
+    if (own := _features(node, OWN)) and node.founder:
+        yield Check(level="ok", machine=node.name, message=f"all machines will have of LXD: {', '.join(own)}")
+
+
+def _features(node: Node, start: str) -> Sequence[str]:
+    state = node.services.get("lxd")
+    return [one.removeprefix(start) for one in (state.features if state else ()) if one.startswith(start)]
 
 
 def _local(nodes: Sequence[Node], settings: LxdSettings, local: Local | None) -> Iterator[Check]:

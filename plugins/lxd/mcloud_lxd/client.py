@@ -44,6 +44,8 @@ class Server:
     config: Mapping[str, str]
     certificate: str
     """PEM; the cluster's own once it is clustered."""
+    fingerprint: str = ""
+    """SHA-256 of that certificate, hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ def server(host: Host, *, member: str = "", seconds: float = PATIENCE) -> Server
         drivers=frozenset(one["Name"] for one in there.get("storage_supported_drivers") or ()),
         config={key: str(value) for key, value in said["config"].items()},
         certificate=there["certificate"],
+        fingerprint=there.get("certificate_fingerprint", ""),
     )
 
 

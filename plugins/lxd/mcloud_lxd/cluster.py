@@ -15,6 +15,7 @@ from mcloud import (
     StepContext,
     StorageAccess,
 )
+from mcloud_lxd.belongings import keep_whole, lost_by_joining
 from mcloud_lxd.choice import LOCAL, Local
 from mcloud_lxd.client import LxdError, server, set_config
 from mcloud_lxd.cluster_client import (
@@ -31,7 +32,6 @@ from mcloud_lxd.cluster_client import (
     remove_member,
     revoke_tokens,
 )
-from mcloud_lxd.leaving import ADDRESS
 from mcloud_lxd.local import LocalPool, destroyed, leave_with_disk, member_part, prepare_disk
 from mcloud_lxd.looks import PORT
 from mcloud_lxd.reach import is_reached, refuse_taken_port
@@ -68,7 +68,7 @@ def joining_step(node: Node, nodes: Sequence[Node], local: Local | None) -> Step
         undo=partial(_leave, node.name, local),
         needs=(JoinToken,),
         wants=(NetworkAccess, StorageAccess) if there else (),
-        destroys=destroyed(node, local),
+        destroys=(*destroyed(node, local), *lost_by_joining(node)),
         loses=(f"all instances and volumes on {node.name}, and LXD's settings there",),
     )
 
@@ -97,8 +97,8 @@ def _found(node: Node, ctx: StepContext) -> None:
     if _is_in_already(ctx, node.name):
         return
     refuse_taken_port(ctx.host, node.address, PORT)
-    ctx.keep(ADDRESS, server(ctx.host).config.get(ADDRESS, ""))
-    set_config(ctx.host, {ADDRESS: address_of(node)})
+    keep_whole(ctx)
+    set_config(ctx.host, {"core.https_address": address_of(node), "cluster.https_address": ""})
     found(ctx.host, node.name)
 
 
@@ -144,7 +144,9 @@ def _join(node: Node, local: Local | None, ctx: StepContext) -> None:
             hint="run the same command again on this machine: the founder looks anew",
         )
     refuse_taken_port(ctx.host, node.address, PORT)
-    ctx.keep(ADDRESS, server(ctx.host).config.get(ADDRESS, ""))
+    keep_whole(ctx)
+    if server(ctx.host).config.get("cluster.https_address"):
+        set_config(ctx.host, {"cluster.https_address": ""})
     own = {LOCAL: member_part(node.name, local)} if local is not None else {}
     prepare_disk(ctx, node.name, local)
     join(

@@ -9,6 +9,9 @@ from mcloud import Host, ServiceError
 from mcloud_lxd.client import look, make, remove
 from mcloud_lxd.cluster_client import members
 
+MARK = "user.mcloud"
+"""Key at a device, a network or a pool that is ours: LXD leaves keys that begin with `user.` to others."""
+
 Kind = Literal["storage-pools", "networks"]
 
 
@@ -69,7 +72,8 @@ def make_everywhere(host: Host, wanted: Wanted, *, clear: Callable[[], None] = l
     body: dict[str, object] = {"name": wanted.name, wanted.key: wanted.type}
     if wanted.member_config is not None:
         _make_pending(host, wanted, body)
-    make(host, wanted.kind, {**body, "description": wanted.description, "config": dict(wanted.config)})
+    config = {**wanted.config, MARK: "yes"}
+    make(host, wanted.kind, {**body, "description": wanted.description, "config": config})
 
 
 def _make_pending(host: Host, wanted: Wanted, body: Mapping[str, object]) -> None:
@@ -86,5 +90,7 @@ def _make_pending(host: Host, wanted: Wanted, body: Mapping[str, object]) -> Non
 
 
 def remove_everywhere(host: Host, wanted: Wanted) -> None:
-    """Delete it from all members; no error if it is not there."""
-    remove(host, wanted.path, seconds=30)
+    """Delete it from all members if it bears our mark, or was never made to its end."""
+    there = look(host, f"/1.0/{wanted.path}", seconds=30)
+    if there is not None and (MARK in there["config"] or there["status"] != "Created"):
+        remove(host, wanted.path, seconds=30)

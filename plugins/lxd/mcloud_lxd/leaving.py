@@ -3,12 +3,10 @@
 from collections.abc import Callable
 
 from mcloud import Host, ServiceError, StepContext
+from mcloud_lxd.belongings import ADDRESSES, put_back
 from mcloud_lxd.client import server, set_config, things
 from mcloud_lxd.cluster_client import members, membership, remove_member
 from mcloud_lxd.machine import empty
-
-ADDRESS = "core.https_address"
-"""LXD's setting of where it listens, and the name under which a step keeps what it was before."""
 
 SMALLEST_TO_LEAVE_AS_LEADER = 3
 """Members. Of two, LXD keeps one voter: if that one leaves, LXD 5.0 fails half-way ("lost leadership")."""
@@ -19,15 +17,17 @@ PATIENCE = 5.0
 
 def leave(ctx: StepContext, name: str, dismantle: Callable[[Host], None]) -> None:
     """Leave the cluster and empty this machine's LXD; also if it is out already, or the others are dead."""
-    host, before = ctx.host, ctx.kept(ADDRESS)
+    host = ctx.host
     if _is_out(ctx, name):
         dismantle(host)
-        now = server(host, seconds=PATIENCE).config.get(ADDRESS, "")
     else:
         empty(host, dismantle)
-        now = ""
-    if before is not None and now != before:
-        set_config(host, {ADDRESS: before})
+    if put_back(ctx):
+        return
+    now = server(host, seconds=PATIENCE).config
+    before = {key: ctx.kept(key) or "" for key in ADDRESSES if ctx.has_kept(key)}
+    if changed := {key: value for key, value in before.items() if now.get(key, "") != value}:
+        set_config(host, changed)
 
 
 def _is_out(ctx: StepContext, name: str) -> bool:

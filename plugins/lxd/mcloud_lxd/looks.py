@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 from mcloud import Host, Obstacle, ServiceState, obstacles
+from mcloud_lxd.belongings import ADDRESSES, OWN, belongings
 from mcloud_lxd.choice import feature
 from mcloud_lxd.client import SWITCHES, LxdError, Server, call, server, socket_path, things
 from mcloud_lxd.cluster_client import members
 from mcloud_lxd.machine import FOLDER, UNITS
 from mcloud_lxd.profile import PATH as PROFILE
-from mcloud_lxd.settings import PROFILE_DEVICE
+from mcloud_lxd.profile import clashing
+from mcloud_lxd.settings import PROFILE_CLASH, PROFILE_DEVICE
 
 PROGRAMS = {"/usr/bin/lxd": "lxd", "/usr/bin/lxc": "lxd-client"}
 """Debian's packages, by a program of each."""
@@ -17,6 +19,15 @@ PORT = 8443
 """LXD's own, https://documentation.ubuntu.com/lxd (`core.https_address`)."""
 
 MASKABLE = (*UNITS, "lxd.service")
+
+CERTIFICATE = "certificate:"
+"""Before the fingerprint of LXD's certificate, among the features of a ServiceState."""
+
+ADDRESS_KEPT = "kept-address:"
+"""Before the address of a cluster that this LXD has left, among the features of a ServiceState."""
+
+_MOST = 256
+"""Features at most: who has more profiles and projects hears of the first."""
 
 PATIENCE = 15.0
 """Seconds for each call: the first one starts LXD."""
@@ -67,8 +78,12 @@ def _what_it_holds(host: Host, here: Server) -> ServiceState:
         version=here.version,
         features=(
             *features,
+            f"{CERTIFICATE}{here.fingerprint}",
+            *(f"{ADDRESS_KEPT}{here.config[key]}" for key in ADDRESSES[1:] if here.config.get(key)),
             *(f"{PROFILE_DEVICE}{name[:64]}" for name in sorted(devices) if name.isprintable()),
-        ),
+            *(f"{PROFILE_CLASH}{clash}" for clash in clashing(devices) if clash.isprintable()),
+            *(f"{OWN}{what[:200]}" for what in belongings(host, seconds=PATIENCE) if what.isprintable()),
+        )[:_MOST],
         standing="alone" if held else "idle",
         note=held[:255],
         obstacles=(*in_the_way, *_proxies(host)),

@@ -80,7 +80,7 @@ def empty(host: Host, dismantle: Callable[[Host], None]) -> None:
             "the snap's LXD cannot be emptied from outside",
             hint="`snap remove --purge lxd`, then `snap install lxd`",
         )
-    _stop(host)
+    stop(host)
     bridges = _own_bridges(host)
     _end_processes(host)
     _unmount(host)
@@ -93,7 +93,12 @@ def empty(host: Host, dismantle: Callable[[Host], None]) -> None:
     host.run(["systemctl", "start", *UNITS])
 
 
-def _stop(host: Host) -> None:
+def stop_kindly(host: Host) -> None:
+    """Stop an LXD without instances in good order, and what would start it."""
+    host.run(["systemctl", "stop", *UNITS, "lxd.service"], seconds=90)
+
+
+def stop(host: Host) -> None:
     """Stop LXD at once: asked kindly, one without quorum takes the 30 s that its unit allows.
 
     The socket goes last: it takes lxd-containers.service along, which asks a running LXD to stop

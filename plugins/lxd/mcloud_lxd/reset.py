@@ -50,7 +50,9 @@ def steps(node: Node, own: LxdNode | None, *, wipe: bool) -> Iterator[Step]:
         run=partial(_empty, node.survey.disks, given, wipe=wipe),
         probe=_used,
         wants=(StoragePool, StorageAccess, NetworkUplink, VirtualNetworks, NetworkAccess),
-        destroys=("all instances, images and volumes of LXD on this machine, and its settings",),
+        destroys=(
+            "all that LXD holds on this machine: instances, images, volumes, profiles, projects, settings",
+        ),
     )
     yield Step(
         name="disks",

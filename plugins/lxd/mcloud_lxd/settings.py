@@ -23,6 +23,9 @@ ProfilePolicy = Literal["keep-others", "replace", "leave"]
 PROFILE_DEVICE = "default-profile:"
 """Before the name of a device in the default profile, among the features of a ServiceState."""
 
+PROFILE_CLASH = "default-profile-has:"
+"""Before a device there that is, under another name, what we would add, among the features."""
+
 
 def local_disks(node: Node) -> Sequence[Choice]:
     """Return what a machine could give to `local`: beforehand its smallest blank disk, if it has others."""
@@ -77,8 +80,8 @@ class LxdSettings(Settings):
     ] = Field(
         default="keep-others",
         description=(
-            "keep-others: add eth0 and root where the default profile has no device of that name; "
-            "replace: set both; leave: do not touch the profile"
+            "keep-others: add eth0 and root where the default profile has no device of that name, and none "
+            "that is the same in the guest; replace: set both; leave: do not touch the profile"
         ),
     )
 
