@@ -23,9 +23,9 @@ from mcloud.operator import Operator
 from mcloud.order import Order
 from mcloud.plan import Plan, Stage
 from mcloud.plugins import Plugins
-from mcloud.recalling import LAST_WORDS, awaited, bring_after
+from mcloud.recalling import LAST_WORDS, awaited, bring_after, untold
 from mcloud.record import by_plugin, cloud_of, record_step
-from mcloud.rehearsal import outlook_lines
+from mcloud.rehearsal import losses, outlook_lines
 from mcloud.run import Execution
 from mcloud.secrets import Secrets
 from mcloud.selecting import Select
@@ -98,6 +98,7 @@ class Forming:
                         return {}
                     self._admit(initiator, inputs, plan)
                     self._run(initiator, inputs)
+                self._reunite(initiator)
             except BaseException as error:
                 mood: Mood = "failed" if isinstance(error, Exception) else "aborted"
                 initiator.part(mood, self.known.mask(str(error)) or type(error).__name__)
@@ -116,9 +117,7 @@ class Forming:
 
     def _recalled(self, initiator: Initiator, inputs: Inputs) -> bool:
         """Whether all was done here already, but not all have heard it: then only they have work to do."""
-        key = f"close/core/{self.node.name}/{self.node.name}/record"
-        cloud = self.state.read_cloud()
-        if self.journal is None or self.journal.finished or not self.journal.settled(key) or cloud is None:
+        if self.journal is None or (cloud := untold(self.journal, self.state, self.node.name)) is None:
             return False
         self._cloud = cloud
         self._connect(initiator, inputs, self._planned(inputs), self.journal)
@@ -173,8 +172,7 @@ class Forming:
         if self.order.purpose == "plan":
             initiator.part("planned", "only the plan was asked for")
             return False
-        lost = [loss for lines in plans.values() for line in lines if line.to_do for loss in line.destroys]
-        if self.journal is None and not self.operator.confirm(lost):
+        if self.journal is None and not self.operator.confirm(losses(plans)):
             raise McloudError("the plan was not confirmed; nothing was changed")
         # Who left while it was read is missed before anything is changed.
         all_planned(initiator.lobby, inputs)
@@ -225,24 +223,28 @@ class Forming:
         while True:
             initiator.enter("enter")
             self._stage("enter")
-            smaller = self._cut(initiator, inputs)
-            if smaller is inputs:
+            failed = [node.name for node in inputs.joiners if node.name in self._hosting.failed]
+            if not failed or self.journal is None:
                 return inputs
-            inputs = smaller
-            initiator.start = Go(stage="enter", inputs=inputs)
-            initiator.lobby.enter_again()
+            inputs = self._regrouped(initiator, inputs.without(failed), self.journal)
 
     def _stage(self, stage: Stage) -> None:
         if self._hosting.execution is not None:
             self._hosting.execution.run(stage)
 
-    def _cut(self, initiator: Initiator, inputs: Inputs) -> Inputs:
-        """Go on with those who made it; the smaller plan may destroy nothing that was not confirmed."""
-        failed = [node.name for node in inputs.joiners if node.name in self._hosting.failed]
-        if not failed or self.journal is None:
-            return inputs
-        smaller = inputs.without(failed)
-        new = rosters.change(self.journal, smaller, self._planned)
-        self._connect(initiator, smaller, new, self.journal)
-        initiator.proposal = proposal(self.order, smaller)
-        return smaller
+    def _regrouped(self, initiator: Initiator, inputs: Inputs, journal: Journal) -> Inputs:
+        """Have all enter once more, with another roster; its plan destroys nothing that nobody confirmed."""
+        new = rosters.change(journal, inputs, self._planned)
+        self._connect(initiator, inputs, new, journal)
+        initiator.news, initiator.start = None, Go(stage="enter", inputs=inputs)
+        initiator.lobby.enter_again()
+        initiator.proposal = proposal(self.order, inputs)
+        return inputs
+
+    def _reunite(self, initiator: Initiator) -> None:
+        """Let those in who fell out before this session, and waited in it until the others were done."""
+        here = {guest.fingerprint for guest in initiator.lobby.here()}
+        if self.journal is not None and (inputs := rosters.reunited(self.journal, here)) is not None:
+            back = ", ".join(rosters.lacking(self.journal))
+            self.operator.notice(f"{back} fell out before, and is back: the run goes on with all")
+            self._run(initiator, self._regrouped(initiator, inputs, self.journal))

@@ -10,6 +10,7 @@ from mcloud.journal import Journal
 from mcloud.session.initiator import Initiator
 from mcloud.session.lobby import Guest
 from mcloud.session.protocol import Go
+from mcloud.state import State
 
 LAST_WORDS = 60.0
 """Seconds to wait for those that are away when all is done: they only have the record to fetch."""
@@ -20,6 +21,12 @@ AT_LEAST = 5.0
 def awaited(journal: Journal) -> Collection[str]:
     """Return the names of joiners that have not heard the end."""
     return {node["name"] for node in journal.inputs["nodes"][1:]} - journal.parted
+
+
+def untold(journal: Journal, state: State, name: str) -> Mapping[str, Any] | None:
+    """Return the cloud's record if all was done on its initiator and not all have heard it, else None."""
+    done = journal.settled(f"close/core/{name}/{name}/record")
+    return state.read_cloud() if done and not journal.finished else None
 
 
 def bring_after(

@@ -1,7 +1,7 @@
 """A plan with its probes: what would be done, without doing it."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -33,3 +33,8 @@ def outlook_lines(
         for key, (_lane, step) in plan.steps.items()
         if isinstance(step, Step)
     )
+
+
+def losses(plans: Mapping[str, Sequence[OutlookLine]]) -> list[str]:
+    """Return all that some machines' plans destroy, in words."""
+    return [loss for lines in plans.values() for line in lines if line.to_do for loss in line.destroys]

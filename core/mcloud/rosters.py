@@ -46,6 +46,16 @@ def whole(journal: Journal) -> Inputs:
     return whole.model_copy(update={"back": present(journal).back + 1})
 
 
+def reunited(journal: Journal, here: Collection[str]) -> Inputs | None:
+    """Return the whole roster where somebody fell out of the run before, and by now all are here, else None.
+
+    `here` are the fingerprints of the joiners that are connected.
+    """
+    inputs = whole(journal)
+    everybody = {node.fingerprint for node in inputs.joiners}
+    return inputs if lacking(journal) and everybody <= {*here} else None
+
+
 def change(journal: Journal, inputs: Inputs, planned: Callable[[Inputs], Plan]) -> Plan:
     """Write down another roster, and return its plan; what was done for the last one is looked at again.
 

@@ -228,6 +228,7 @@ def test_where_machines_fall_out_the_others_enter_once_more(guest, proposal):
     smaller = Go(stage="enter", inputs=proposal.inputs)
     again = dict(due(guest, _session("enter", proposal, start=smaller)))
     assert first.keys() - again.keys() == {"go enter", "token ceph"}
+    assert "go adapt" not in guest.said
     assert again["go enter 2"] is smaller
     # A token of the larger roster may lack what the smaller one asks for: it is made and said anew.
     assert "token ceph" not in guest.said
@@ -247,9 +248,21 @@ def test_tokens_are_said_to_who_asked_in_this_connection(guest, proposal):
 
 
 def test_who_was_not_picked_is_told_that_alone(guest, proposal):
-    without = proposal.model_copy(update={"inputs": proposal.inputs.without(["n2"])})
+    smaller = proposal.inputs.without(["n2"]).model_copy(update={"fallen": ()})
+    without = proposal.model_copy(update={"inputs": smaller})
     for phase in ("propose", "enter"):
         assert _names(guest, phase, without) == ["refusal"]
+
+
+def test_who_fell_out_waits_until_the_others_are_done(guest, proposal):
+    without = proposal.model_copy(update={"inputs": proposal.inputs.without(["n2"])})
+    for phase in ("propose", "admit", "enter", "adapt"):
+        assert _names(guest, phase, without) == []
+    ((name, message),) = due(guest, _session("over", without, Farewell(mood="done", cloud={})))
+    assert name == "refusal"
+    assert "fell out of the run before" in message.reason
+    assert "type the same command again on all machines" in message.hint
+    assert _names(guest, "over", without, Farewell(mood="failed")) == ["farewell"]
 
 
 def test_a_namesake_of_one_who_takes_part_is_not_that_machine(lobby, certificates, proposal):

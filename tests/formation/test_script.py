@@ -418,7 +418,8 @@ def test_a_stranger_in_name_is_refused(lead_to, messages, inputs):
 
 
 def test_who_is_not_picked_is_told_so(lead_to, initiator, messages, inputs):
-    messages["proposal"] = messages["proposal"].model_copy(update={"inputs": inputs.without(["n2"])})
+    smaller = inputs.without(["n2"]).model_copy(update={"fallen": ()})
+    messages["proposal"] = messages["proposal"].model_copy(update={"inputs": smaller})
     _guest, _served, far = lead_to("gather")
     initiator.proposal = messages["proposal"]
     initiator.enter("propose")

@@ -24,8 +24,12 @@ Phase = Literal["gather", "propose", "admit", "enter", "adapt", "over", "undo"]
 """In `undo` a run is taken back: nothing is due, each joiner is told when it is its turn."""
 RUNNING: tuple[Phase, ...] = ("admit", "enter", "adapt")
 NOT_PICKED = Refusal(
-    reason="the operator of the initiator did not pick this machine",
+    reason="the operator of the initiator did not pick this machine, or its file does not name it",
     hint="if it shall be in the cloud, ask there, then type the same command again",
+)
+FELL_OUT = Refusal(
+    reason="the cloud was formed without this machine, which fell out of the run before",
+    hint="type the same command again on all machines: then it comes in",
 )
 PHASES: tuple[Phase, ...] = ("gather", "propose", "admit", "enter", "adapt", "over")
 
@@ -54,6 +58,9 @@ def due(guest: Guest, session: Session) -> Sequence[tuple[str, Message]]:
     said: list[tuple[str, Message]] = []
     # Who comes back when all is done needs the plan once more, to keep the record by it.
     if proposal is not None and (phase != "over" or (farewell is not None and farewell.mood == "done")):
+        if fell_out(guest, proposal):
+            # It waits: when the others are done it may be let in.
+            return [("refusal", FELL_OUT)] if phase == "over" else []
         if not takes_part(guest, proposal):
             return [("refusal", NOT_PICKED)]
         said.append(("proposal", proposal))
@@ -70,13 +77,19 @@ def takes_part(guest: Guest, proposal: Proposal) -> bool:
     return node is not None and node.fingerprint == guest.fingerprint
 
 
+def fell_out(guest: Guest, proposal: Proposal) -> bool:
+    """Return whether a machine is one of those that were to be in, and fell out of the run."""
+    fallen = proposal.inputs.fallen
+    return any((node.name, node.fingerprint) == (guest.name, guest.fingerprint) for node in fallen)
+
+
 def _in_the_run(guest: Guest, session: Session, digest: str) -> Sequence[tuple[str, Message]]:
     said: list[tuple[str, Message]] = []
     phase, start, news = session.phase, session.start, session.news
     if phase in {"admit", "enter", "adapt"}:
         said.append(("admission", Admission(digest=digest)))
     if phase == "enter":
-        # By the size of the roster: it shrinks each time they go through this stage once more.
+        # By the size of the roster, which is another each time they go through this stage once more.
         said.append((f"go enter {size(start.inputs)}".removesuffix(" 0"), start))
     if phase in {"enter", "adapt"}:
         said += [

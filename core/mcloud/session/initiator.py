@@ -148,7 +148,7 @@ class Initiator:
 
     def welcome(self, guest: Guest) -> None:
         """Say all that is due in this phase and has not been said in this connection."""
-        if guest.standing == "here" and not self.lobby.may_take_part(guest):
+        if guest.standing == "here" and not self.lobby.may_stay(guest):
             guest.refuse(NOT_PICKED)
         for once, message in due(guest, self):
             guest.say(message, once=once)
@@ -174,7 +174,7 @@ class Initiator:
         with self.lobby.changed:
             self.phase = phase
             if self.proposal is not None:
-                self.lobby.chosen = frozenset(node.fingerprint for node in self.proposal.inputs.joiners)
+                self.lobby.take(self.proposal.inputs)
             self.lobby.changed.notify_all()
         for guest in self.lobby.all():
             self.welcome(guest)

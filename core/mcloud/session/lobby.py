@@ -6,6 +6,7 @@ from threading import Condition, RLock
 from typing import Any, Literal, get_args
 
 from mcloud.errors import ProtocolError
+from mcloud.inputs import Inputs
 from mcloud.plan import Stage
 from mcloud.session.certificates import fingerprint
 from mcloud.session.protocol import (
@@ -101,11 +102,11 @@ class Guest:
             self.standing = "parted"
 
     def enter_again(self) -> None:
-        """Forget how far it came: it goes through the stage `enter` once more, with a smaller roster."""
+        """Forget how far it came: it goes through the stage `enter` once more, with another roster."""
         with self.lock:
-            self.done.discard("enter")
+            self.done -= {"enter", "adapt"}
             self.asked.clear()
-            self.said -= {f"token {plugin}" for plugin in self.tokens}
+            self.said = {once for once in self.said if not once.startswith(("go ", "token "))}
             self.tokens.clear()
 
     def leave(self, connection: Connection, reason: str) -> bool:
@@ -141,6 +142,8 @@ class Lobby:
         self.changed = Condition(RLock())
         self.chosen: frozenset[str] | None = None
         """Fingerprints of those who take part; None: that is not clear yet."""
+        self.held: frozenset[str] = frozenset()
+        """Fingerprints of those who fell out of the run before, and may wait until the others are done."""
         self._guests: dict[str, Guest] = {}
         self._encode = Encoder()
 
@@ -208,6 +211,17 @@ class Lobby:
         with self.changed:
             self.chosen = frozenset(guest.fingerprint for guest in self.distinct() if guest.name in names)
             self.changed.notify_all()
+
+    def take(self, inputs: Inputs) -> None:
+        """Take the joiners of a roster and nobody else; who fell out of it may wait."""
+        with self.changed:
+            self.chosen = frozenset(node.fingerprint for node in inputs.joiners)
+            self.held = frozenset(node.fingerprint for node in inputs.fallen)
+            self.changed.notify_all()
+
+    def may_stay(self, guest: Guest) -> bool:
+        """Return whether a machine takes part, or waits until the others are done."""
+        return self.may_take_part(guest) or guest.fingerprint in self.held
 
     def may_take_part(self, guest: Guest) -> bool:
         """Return whether a machine is one of those chosen, or nobody has been chosen yet."""

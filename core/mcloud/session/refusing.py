@@ -49,7 +49,7 @@ def let_in(
             return other
         if said.node.name != guest.name or said.node.fingerprint != guest.fingerprint:
             raise ProtocolError(f"{guest.name} introduces itself as somebody else")
-        picked = lobby.may_take_part(guest)
+        picked = lobby.may_stay(guest)
         refusal = (namesake(lobby, guest, said) or (vet and vet(said))) if picked else NOT_PICKED
         old = guest.come(connection, said, refusal)
         lobby.changed.notify_all()
