@@ -56,8 +56,7 @@ class Guest:
     said: set[str] = field(default_factory=set)
     """What was sent in this connection."""
     entering: bool = False
-    """It was told to enter in this connection, and has not said yet that it is in: also one that was in, and
-    was started anew, has to look first."""
+    """It was told to enter in this connection, and has not said since that it is in: it looks first."""
     encode: Callable[[Message], bytes] = field(default=encode, repr=False)
     """Writes what it is told: one for all guests of a lobby, so that what all are told is written once."""
     lock: RLock = field(default_factory=RLock)
@@ -213,11 +212,9 @@ class Lobby:
             self.changed.notify_all()
 
     def take(self, inputs: Inputs) -> None:
-        """Take the joiners of a roster and nobody else; who fell out of it may wait."""
-        with self.changed:
-            self.chosen = frozenset(node.fingerprint for node in inputs.joiners)
-            self.held = frozenset(node.fingerprint for node in inputs.fallen)
-            self.changed.notify_all()
+        """Take the joiners of a roster and nobody else; who fell out of it may wait. Hold `changed`."""
+        self.chosen = frozenset(node.fingerprint for node in inputs.joiners)
+        self.held = frozenset(node.fingerprint for node in inputs.fallen)
 
     def may_stay(self, guest: Guest) -> bool:
         """Return whether a machine takes part, or waits until the others are done."""
