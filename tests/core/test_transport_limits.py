@@ -1,10 +1,14 @@
 """Who gives way when there are too many strangers; and what counts as one source."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcloud.session.limits import Crowd, Limits, Visitor, plain_address, printable, source_of
+from mcloud.session import sources
+from mcloud.session.limits import Crowd, Limits, Visitor, plain_address, printable
+from mcloud.session.sources import source_of
 
 
 class World:
@@ -16,9 +20,9 @@ class World:
         self.crowd = Crowd(limits=Limits(**limits), clock=lambda: self.now)
         self.visitors: dict[str, Visitor] = {}
 
-    def enter(self, name: str, source: str = "") -> bool:
+    def enter(self, name: str, source: str = "", carrier: str = "") -> bool:
         self.now += 1
-        visitor = Visitor(source=source or name[0], cut=lambda: self.cut.append(name))
+        visitor = Visitor(source=source or name[0], carrier=carrier, cut=lambda: self.cut.append(name))
         self.visitors[name] = visitor
         return self.crowd.enter(visitor)
 
@@ -72,6 +76,18 @@ def test_a_large_source_that_keeps_us_busy_gives_way_to_a_newcomer():
     assert world.cut == ["a1"]
 
 
+def test_who_has_many_addresses_on_our_link_gives_way_by_what_carries_them():
+    """Also to one who is as large as each of them."""
+    world = World(strangers=4)
+    for name in ("b1", "b2"):
+        assert world.enter(name)
+    for name in ("a1", "c1", "d1"):
+        assert world.enter(name, carrier="02:00:00:00:00:77")
+    assert world.cut == ["b1"], "two and two: the longest here"
+    assert world.enter("e1")
+    assert world.cut == ["b1", "a1"]
+
+
 def test_among_equals_who_are_all_busy_the_newcomer_waits_outside():
     world = World(strangers=2)
     for name in ("a1", "b1"):
@@ -121,7 +137,8 @@ def test_there_are_never_too_many(arrivals: list[tuple[str, bool, int]]):
         ("fe80::1%eth0", "fe80::/64"),
     ],
 )
-def test_a_source_is_an_address_or_a_64(address: str, source: str):
+def test_a_source_is_an_address_or_a_64(address: str, source: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sources, "_links", sources.Links(Path("/nowhere")))
     assert source_of(address) == source
 
 

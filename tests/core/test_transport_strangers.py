@@ -29,7 +29,8 @@ from mcloud.session.binding import binding_of
 from mcloud.session.certificates import make_credentials
 from mcloud.session.door import Door
 from mcloud.session.guesses import GuessBook, Tries
-from mcloud.session.limits import DEFAULT_LIMITS, Limits, source_of
+from mcloud.session.limits import DEFAULT_LIMITS, Limits
+from mcloud.session.sources import source_of
 from mcloud.session.tls import client_context
 from mcloud.session.transport import Connection, ConnectionLost, dial
 from mcloud.session.trust import trust

@@ -51,19 +51,19 @@ def hangs_up() -> Iterator[None]:
         yield
 
 
-def fail(guesses: GuessBook, source: str = "192.0.2.1") -> None:
-    with hangs_up(), guesses.exchange(Stub(), source=source) as (channel, _code):
+def fail(guesses: GuessBook, source: str = "192.0.2.1", carrier: str = "") -> None:
+    with hangs_up(), guesses.exchange(Stub(), source=source, carrier=carrier) as (channel, _code):
         channel.receive()
         channel.send(b"share")
         raise ConnectionError
 
 
-def waits(guesses: GuessBook, source: str) -> tuple[threading.Event, threading.Event]:
+def waits(guesses: GuessBook, source: str, carrier: str = "") -> tuple[threading.Event, threading.Event]:
     """Begin an exchange in a thread; return when it got its turn, and what lets it end."""
     turn, end = threading.Event(), threading.Event()
 
     def work() -> None:
-        with guesses.exchange(Stub(), source=source) as (channel, _code):
+        with guesses.exchange(Stub(), source=source, carrier=carrier) as (channel, _code):
             channel.receive()
             turn.set()
             end.wait(20)
@@ -155,22 +155,30 @@ def test_two_are_computed_at_once_and_no_third():
     third[1].set()
 
 
-def test_who_has_not_failed_yet_goes_first():
+@pytest.mark.parametrize(
+    ("before", "dirty"),
+    [
+        (("192.0.2.66", ""), ("192.0.2.66", "")),
+        (("fd00::66", "02:00:00:00:00:66"), ("fd00::67", "02:00:00:00:00:66")),
+    ],
+    ids=["by its address", "by what carries its addresses"],
+)
+def test_who_has_not_failed_yet_goes_first(before: tuple[str, str], dirty: tuple[str, str]):
     guesses = book()
     for _ in range(3):
-        fail(guesses, "192.0.2.66")
+        fail(guesses, *before)
     busy = [waits(guesses, "192.0.2.1"), waits(guesses, "192.0.2.2")]
     assert all(turn.wait(5) for turn, _end in busy)
-    dirty = waits(guesses, "192.0.2.66")
+    guilty = waits(guesses, *dirty)
     until(lambda: len(guesses._waiting) == 1)
     clean = waits(guesses, "192.0.2.7")
     until(lambda: len(guesses._waiting) == 2)
     busy[0][1].set()
     assert clean[0].wait(5)
-    assert not dirty[0].is_set()
+    assert not guilty[0].is_set()
     clean[1].set()
-    assert dirty[0].wait(5)
-    dirty[1].set()
+    assert guilty[0].wait(5)
+    guilty[1].set()
     busy[1][1].set()
 
 

@@ -6,8 +6,11 @@ initiator that is its share, for the joiner its confirmation; what is sent befor
 depend on the code in a way that could be tested.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from pydantic import SecretStr
 
 from mcloud.model import Channel
 
@@ -37,6 +40,26 @@ class Booked:
             self._heard()
             self._has_heard = True
         return message
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Attempt:
+    """One exchange of a stranger, for the book of guesses."""
+
+    source: str
+    carrier: str
+    code: SecretStr
+    channel: Channel
+    computing: bool = False
+    booked: bool = False
+
+
+def forget(counted: Counter[str], most: int) -> None:
+    """Forget those who failed least, if there are more to remember than that."""
+    if len(counted) > most:
+        stay = counted.most_common(most // 2)
+        counted.clear()
+        counted.update(dict(stay))
 
 
 @dataclass(kw_only=True, slots=True)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
-from mcloud.session.limits import Visitor, plain_address, source_of
+from mcloud.session.limits import Visitor, plain_address
+from mcloud.session.sources import carrier_of, source_of
 from mcloud.session.wire import Wire
 
 
@@ -16,7 +17,7 @@ class Caller:
     def __init__(self, arrival: socket.socket, address: str) -> None:
         """Take note of a socket that was accepted, and of the address it comes from."""
         self.address = plain_address(address)
-        self.visitor = Visitor(source=source_of(address), cut=self.cut)
+        self.visitor = Visitor(source=source_of(address), carrier=carrier_of(address), cut=self.cut)
         self.arrived_at = time.monotonic()
         self.task: asyncio.Task[None] | None = None
         """Kept: the loop itself does not hold on to its tasks."""

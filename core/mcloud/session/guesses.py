@@ -5,13 +5,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from pydantic import SecretStr
 
 from mcloud.errors import SettingsError, TrustError
 from mcloud.model import Channel
-from mcloud.session.booking import Booked, Rate
+from mcloud.session.booking import Attempt, Booked, Rate, forget
 from mcloud.session.code import drawn, normalised
 
 FAILURES_PER_SECOND = 2.0
@@ -67,9 +66,10 @@ class GuessBook:
         self._booked = 0
         self._sources: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
+        self._carriers: Counter[str] = Counter()
         self._rate = Rate(per_second=FAILURES_PER_SECOND, burst=_BURST, clock=clock)
         self._computing = 0
-        self._waiting: list[_Attempt] = []
+        self._waiting: list[Attempt] = []
 
     @property
     def code(self) -> SecretStr:
@@ -90,17 +90,19 @@ class GuessBook:
             return self._closed()
 
     @contextmanager
-    def exchange(self, channel: Channel, *, source: str) -> Iterator[tuple[Channel, SecretStr]]:
+    def exchange(
+        self, channel: Channel, *, source: str, carrier: str = ""
+    ) -> Iterator[tuple[Channel, SecretStr]]:
         """Give the channel and the code to hand to `trust`; leaving without an exception is success.
 
-        `source` is `limits.source_of(address)`. A channel that has `alive`, as a `Connection` has, is
-        asked it while the stranger waits for its turn. `TrustError` where nobody is let in, or no
-        turn comes.
+        `source` and `carrier` are what `sources.py` says of its address. A channel that has `alive`, as a
+        `Connection` has, is asked it while the stranger waits for its turn. `TrustError` where nobody is
+        let in, or no turn comes.
         """
         with self._changed:
             if self._closed():
                 raise _closed_error()
-            attempt = _Attempt(source=source, code=self._code, channel=channel)
+            attempt = Attempt(source=source, carrier=carrier or source, code=self._code, channel=channel)
         booked = Booked(
             channel, heard=lambda: self._take_turn(attempt), answering=lambda: self._book(attempt)
         )
@@ -119,7 +121,7 @@ class GuessBook:
     def _closed(self) -> bool:
         return self._renew is None and self._booked >= self._closed_after
 
-    def _take_turn(self, attempt: "_Attempt") -> None:
+    def _take_turn(self, attempt: Attempt) -> None:
         """Wait for one of the places, sources with the fewest failures first."""
         with self._changed:
             self._waiting.append(attempt)
@@ -141,11 +143,13 @@ class GuessBook:
             attempt.computing = True
             self._rate.take()
 
-    def _may_go(self, attempt: "_Attempt") -> bool:
-        first = min(self._waiting, key=lambda other: self._sources[other.source])
+    def _may_go(self, attempt: Attempt) -> bool:
+        first = min(
+            self._waiting, key=lambda other: (self._carriers[other.carrier], self._sources[other.source])
+        )
         return first is attempt and self._computing < AT_ONCE and self._rate.delay() == 0
 
-    def _book(self, attempt: "_Attempt") -> None:
+    def _book(self, attempt: Attempt) -> None:
         """Count the guess, before the answer goes out."""
         new_code = None
         with self._changed:
@@ -153,6 +157,7 @@ class GuessBook:
             # An exchange that began under the old words says nothing about those in force.
             self._booked += attempt.code is self._code
             self._sources[attempt.source] += 1
+            self._carriers[attempt.carrier] += 1
             self._release(attempt)
             if self._renew is not None and self._booked >= NEW_WORDS_AFTER:
                 new_code = self._code = self._renew()
@@ -160,7 +165,7 @@ class GuessBook:
         if new_code is not None:
             self._on_change(new_code)
 
-    def _end(self, attempt: "_Attempt", *, proven: bool) -> None:
+    def _end(self, attempt: Attempt, *, proven: bool) -> None:
         failed = attempt.booked and not proven
         with self._changed:
             had_turn = attempt.computing or attempt.booked
@@ -169,11 +174,13 @@ class GuessBook:
                 self._rate.give_back()
             if attempt.booked and proven:
                 self._sources[attempt.source] -= 1
+                self._carriers[attempt.carrier] -= 1
                 if attempt.code is self._code:
                     self._booked = max(0, self._booked - 1)
             self._failed[attempt.source] += failed
             failures = self._failed[attempt.source]
-            self._sources, self._failed = _some(self._sources), _some(self._failed)
+            for counted in (self._sources, self._failed, self._carriers):
+                forget(counted, _SOURCES_REMEMBERED)
             closed = failed and self._closed() and self._booked == self._closed_after
             self._changed.notify_all()
         if failed:
@@ -181,7 +188,7 @@ class GuessBook:
         if closed:
             self._on_closed()
 
-    def _release(self, attempt: "_Attempt") -> None:
+    def _release(self, attempt: Attempt) -> None:
         if attempt.computing:
             attempt.computing = False
             self._computing -= 1
@@ -218,22 +225,6 @@ class Tries:
             if self._left <= 0:
                 raise _used_up_error()
             self._left -= 1
-
-
-@dataclass(eq=False, kw_only=True, slots=True)
-class _Attempt:
-    source: str
-    code: SecretStr
-    channel: Channel
-    computing: bool = False
-    booked: bool = False
-
-
-def _some(sources: Counter[str]) -> Counter[str]:
-    """Forget those who failed least, if there are too many to remember."""
-    if len(sources) <= _SOURCES_REMEMBERED:
-        return sources
-    return Counter(dict(sources.most_common(_SOURCES_REMEMBERED // 2)))
 
 
 def _closed_error() -> TrustError:

@@ -17,7 +17,6 @@ from mcloud.session.binding import binding_of
 from mcloud.session.certificates import Credentials, short
 from mcloud.session.due import NOT_PICKED, RUNNING, Phase, due, size, timely
 from mcloud.session.guesses import GuessBook
-from mcloud.session.limits import source_of
 from mcloud.session.listener import Listener
 from mcloud.session.lobby import Guest, Lobby
 from mcloud.session.protocol import (
@@ -38,6 +37,7 @@ from mcloud.session.protocol import (
 )
 from mcloud.session.refusing import let_in, refuse_hello, send_away, turn_away
 from mcloud.session.shape import MOST_OF_A_JOINER
+from mcloud.session.sources import carrier_of, source_of
 from mcloud.session.transport import Connection, ConnectionLost
 from mcloud.session.writing import greeting
 
@@ -107,7 +107,9 @@ class Initiator:
             method=self.method,
         )
         channel: Channel
-        with book.exchange(connection, source=source_of(connection.peer_address)) as (channel, code):
+        whence = connection.peer_address
+        source, carrier = source_of(whence), carrier_of(whence)
+        with book.exchange(connection, source=source, carrier=carrier) as (channel, code):
             self.plugins.trust(self.method, channel=channel, code=code, role=Role.INITIATOR, binding=binding)
         possession.verify(connection.receive(timeout=10), certificate=certificate, binding=binding)
 

@@ -106,14 +106,6 @@ def plain_address(address: str) -> str:
     return str(mapped or ip)
 
 
-def source_of(address: str) -> str:
-    """Return what counts as one source: an IPv4 address, or the /64 of an IPv6 address."""
-    ip = ipaddress.ip_address(plain_address(address))
-    if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip)
-    return str(ipaddress.ip_network((ip, 64), strict=False))
-
-
 def printable(text: str, longest: int = 120) -> str:
     """Return what somebody else said, cut short, without control characters."""
     return "".join(
@@ -127,6 +119,8 @@ class Visitor:
 
     source: str
     cut: Callable[[], None]
+    carrier: str = ""
+    """What carries several sources: a neighbour's link-layer address. "" if the source is by itself."""
     stage: int = 0
     """How far it got: 0 connected, 1 began TLS, 2 finished TLS, 3 and more: messages."""
     waiting_since: float = 0.0
@@ -149,9 +143,9 @@ class Crowd:
         if sources[visitor.source] >= self.limits.per_source:
             there_is_room = self._cut_one_of({visitor.source}, fair=False)
         elif sources.total() >= self.limits.strangers:
-            largest = max(sources.values())
-            largest_sources = {source for source, number in sources.items() if number == largest}
-            there_is_room = self._cut_one_of(largest_sources, fair=largest > sources[visitor.source] + 1)
+            largest, number = self._largest()
+            mine = sum(_carrier(other) == _carrier(visitor) for other in self.visitors)
+            there_is_room = self._cut_one_of(largest, fair=number > mine + 1)
         else:
             there_is_room = True
         if there_is_room:
@@ -171,11 +165,15 @@ class Crowd:
 
     def give_way(self) -> bool:
         """Cut one visitor of the largest source, to have its file descriptor back; False: none is left."""
-        sources = Counter(other.source for other in self.visitors)
-        largest = max(sources.values(), default=0)
-        return self._cut_one_of(
-            {source for source, number in sources.items() if number == largest}, fair=True
-        )
+        return self._cut_one_of(self._largest()[0], fair=True)
+
+    def _largest(self) -> tuple[set[str], int]:
+        """Return the largest sources behind the largest carriers, and how many visitors those carry each."""
+        carriers = Counter(_carrier(other) for other in self.visitors)
+        number = max(carriers.values(), default=0)
+        sources = Counter(other.source for other in self.visitors if carriers[_carrier(other)] == number)
+        most = max(sources.values(), default=0)
+        return {source for source, visitors in sources.items() if visitors == most}, number
 
     def _cut_one_of(self, sources: set[str], *, fair: bool) -> bool:
         """Cut who got least far and waits longest; one whom we keep waiting only where that is `fair`."""
@@ -188,3 +186,7 @@ class Crowd:
         self.visitors.discard(last)
         last.cut()
         return True
+
+
+def _carrier(visitor: Visitor) -> str:
+    return visitor.carrier or visitor.source

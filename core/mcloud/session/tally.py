@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mcloud.errors import McloudError
-from mcloud.session.limits import printable, source_of
+from mcloud.session.limits import printable
+from mcloud.session.sources import source_of
 
 NAMED = 10
 """Sources that are told of one by one; whoever has more addresses gets no line for each of them."""
