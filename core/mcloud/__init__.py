@@ -2,6 +2,15 @@
 
 import pluggy
 
+from mcloud.disksdoor import (
+    Bears,
+    DiskFound,
+    HeldDisk,
+    disks_bearing,
+    free_disks,
+    hold_disk,
+    look_at_disk,
+)
 from mcloud.errors import (
     CommandError,
     DiscoveryError,
@@ -23,7 +32,8 @@ from mcloud.forms.offered import (
     shared_networks,
     stable_path,
 )
-from mcloud.host import FileImage, FileStat, Host, Result
+from mcloud.host import Device, FileImage, FileStat, Host, Result
+from mcloud.identity import is_same_disk
 from mcloud.interfaces import check_interface, interface_now
 from mcloud.listeners import Listener, holder, listeners
 from mcloud.model import (
@@ -56,8 +66,8 @@ from mcloud.offers import (
 from mcloud.prompting import Pick, Prompter, Row
 from mcloud.records import Obstacle, Printable
 from mcloud.steps import Step, StepContext
+from mcloud.survey.contents import Content
 from mcloud.units import Restarts, failed_units, last_words, wait_with_units
-from mcloud.wiping import wipe_disk
 
 hookimpl = pluggy.HookimplMarker("mcloud")
 
@@ -65,16 +75,21 @@ __all__ = [
     "API",
     "Ask",
     "Beacon",
+    "Bears",
     "Channel",
     "Check",
     "Choice",
     "CommandError",
+    "Content",
+    "Device",
     "DiscoveryError",
     "Disk",
     "DiskChoice",
+    "DiskFound",
     "Duration",
     "FileImage",
     "FileStat",
+    "HeldDisk",
     "Host",
     "HostName",
     "JoinToken",
@@ -117,17 +132,21 @@ __all__ = [
     "check_interface",
     "disk_choices",
     "disk_loss",
+    "disks_bearing",
     "failed_units",
     "find_disk",
+    "free_disks",
+    "hold_disk",
     "holder",
     "hookimpl",
     "interface_now",
+    "is_same_disk",
     "last_words",
     "listeners",
+    "look_at_disk",
     "obstacle_checks",
     "obstacles",
     "shared_networks",
     "stable_path",
     "wait_with_units",
-    "wipe_disk",
 ]

@@ -36,20 +36,20 @@ def _claims(
 ) -> Iterator[tuple[str, DiskChoice]]:
     for plugin in inputs.services:
         own = inputs.asked(plugin, manifests[plugin], node)["node_settings"].get(node.name)
-        for place, choice in _disks(own, ()):
+        for place, choice in disks_in(own):
             yield f"machines.{node.name}.{plugin}.{dotted(place)}", choice
 
 
-def _disks(value: Any, at: Place) -> Iterator[tuple[Place, DiskChoice]]:
-    """Yield every disk that is named somewhere inside settings."""
+def disks_in(value: Any, at: Place = ()) -> Iterator[tuple[Place, DiskChoice]]:
+    """Yield every disk that is named somewhere inside settings, with its place."""
     if isinstance(value, DiskChoice):
         yield at, value
     elif isinstance(value, Settings):
         for name in type(value).model_fields:
-            yield from _disks(getattr(value, name), (*at, name))
+            yield from disks_in(getattr(value, name), (*at, name))
     elif isinstance(value, Mapping):
         for key, inside in value.items():
-            yield from _disks(inside, (*at, str(key)))
+            yield from disks_in(inside, (*at, str(key)))
     elif isinstance(value, list | tuple):
         for index, inside in enumerate(value):
-            yield from _disks(inside, (*at, index))
+            yield from disks_in(inside, (*at, index))

@@ -3,7 +3,9 @@
 import contextlib
 import errno
 import os
+import stat
 from pathlib import Path
+from typing import Literal
 
 
 def replace_file(path: Path, content: bytes, *, mode: int, owner: tuple[int, int] | None = None) -> None:
@@ -76,3 +78,14 @@ def make_folders(path: Path, *, mode: int) -> None:
             folder.mkdir()
             folder.chmod(mode)
             sync_folder(folder.parent)
+
+
+def kind_of(mode: int) -> Literal["file", "folder", "block", "socket", "other"]:
+    """Say what a mode of stat(2) is of, as `FileStat` has it."""
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if stat.S_ISBLK(mode):
+        return "block"
+    return "socket" if stat.S_ISSOCK(mode) else "other"

@@ -1,6 +1,7 @@
 """The one door to a machine: commands, local sockets, files."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -52,6 +53,58 @@ class FileImage:
     def empty(self) -> bool:
         """Whether there is nothing at all at the path."""
         return self.content is None and self.link is None
+
+
+Place = tuple[int, int]
+"""A part of a device: offset and length, both in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What is in some places of a device."""
+
+    found: tuple[str, ...]
+    """Of each place: `zeros`, `erased` (nothing but 0xff, as flash is), or `data`."""
+    digest: str
+    """SHA-256, hex, of all that was read."""
+
+
+class Device(Protocol):
+    """One block device that is held open, so that neither its number nor its name can become another's.
+
+    Every method raises ServiceError if the device does not answer in time or says no.
+    """
+
+    number: str
+    """`major:minor`, of the device that is open."""
+    size: int
+    """Bytes."""
+    node: str
+    """A path by which a command reaches this very device while it is held."""
+
+    def read(self, at: int, count: int) -> bytes:
+        """Return what is on the device itself, less at its end. For labels: at most 1 MiB at once."""
+        ...
+
+    def sample(self, places: Sequence[Place]) -> Samples:
+        """Read some places and tell what they hold; nothing is left in the kernel's memory."""
+        ...
+
+    def refusal(self) -> str:
+        """Ask the kernel whether the device can be had alone; return why not, "" if it can."""
+        ...
+
+    def leads(self, path: str) -> bool:
+        """Whether a path leads to this device now."""
+        ...
+
+    def zero(self, places: Sequence[Place]) -> None:
+        """Write zeros, and have the table of partitions read again. Of the one door to disks only.
+
+        Each place is written from its end to its start. Refused where the kernel does not give the
+        device to one alone.
+        """
+        ...
 
 
 class Host(Protocol):
@@ -133,5 +186,13 @@ class Host(Protocol):
         """Return a session that talks HTTP over a local socket; URLs begin with `http://localhost/`.
 
         The caller gives each request its `timeout`; it is stretched.
+        """
+        ...
+
+    def device(self, path: str, *, seconds: float = 30) -> AbstractContextManager[Device]:
+        """Open a block device and hold it. Whatever is asked of it ends after `seconds`, stretched.
+
+        Raises ServiceError where there is none or it cannot be opened. Only reads; to destroy what is
+        on a disk there is one door, `mcloud.hold_disk` and `mcloud.free_disks`.
         """
         ...

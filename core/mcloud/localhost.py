@@ -3,8 +3,10 @@
 import os
 import socket
 import stat
+import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +15,10 @@ from pydantic import SecretBytes, SecretStr
 
 from mcloud.commands import ended_badly, ended_late, not_there, said_too_much
 from mcloud.errors import PluginError, ServiceError
-from mcloud.files import make_folders, remove_empty, remove_file, replace_file
-from mcloud.host import FileImage, FileStat, Result
+from mcloud.files import kind_of, make_folders, remove_empty, remove_file, replace_file
+from mcloud.host import Device, FileImage, FileStat, Result
 from mcloud.images import LARGEST_FILE, image_of, put_image, read_whole, refuse_no_file
+from mcloud.opendevice import KEEPER, open_device
 from mcloud.process import run_program
 from mcloud.rooted import inside
 from mcloud.secrets import Secrets
@@ -164,7 +167,7 @@ class LocalHost:
         except OSError as error:
             raise ServiceError(f"cannot look at {path}: {error.strerror}") from error
         return FileStat(
-            kind=_kind(found.st_mode),
+            kind=kind_of(found.st_mode),
             mode=stat.S_IMODE(found.st_mode),
             uid=found.st_uid,
             gid=found.st_gid,
@@ -183,6 +186,11 @@ class LocalHost:
     def http(self, socket_path: str) -> requests.Session:
         """Return a new session, for one thread, that reaches this socket and nothing else."""
         return unix_session(str(self._at(socket_path)), stretch=self.stretch)
+
+    def device(self, path: str, *, seconds: float = 30) -> AbstractContextManager[Device]:
+        """Open a block device and hold it, as `Host.device` says: in a process that can be left."""
+        argv = self._guarded([sys.executable, "-I", "-S", "-c", KEEPER, path])
+        return open_device(argv, path, env=_variables({}), seconds=seconds * self.stretch, machine=self.name)
 
     def _at(self, path: str, *, last: bool = True) -> Path:
         return inside(self._root, path, follow_last=last)
@@ -234,13 +242,3 @@ def _variables(env: Mapping[str, str]) -> Mapping[str, str]:
     """Return a command's whole environment: nothing of ours may change what a service does."""
     home = os.environ.get("HOME", "/root")
     return {"PATH": PATH, "HOME": home, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **env}
-
-
-def _kind(mode: int) -> Literal["file", "folder", "block", "socket", "other"]:
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "folder"
-    if stat.S_ISBLK(mode):
-        return "block"
-    return "socket" if stat.S_ISSOCK(mode) else "other"

@@ -76,12 +76,12 @@ class Disk(Record):
     type: Literal["hdd", "ssd", "nvme", "loop", "other"] = "other"
     model: Printable = ""
     serial: Printable = ""
+    wwn: Printable = Field(default="", description="World Wide Name, or what the kernel has for one")
     read_only: bool = False
     removable: bool = False
     partitions: int = 0
-    content: Printable = Field(
-        default="", description="signature found on it (ext4, LVM2_member, ...), empty if none"
-    )
+    content: Printable = Field(default="", description="what is on it: ext4, unknown data, empty if nothing")
+    content_id: Printable = Field(default="", description="what tells that from others: a UUID, a digest")
     busy: Printable = Field(default="", description="mounted on /x, held by dm-0, ...")
     links: tuple[Printable, ...] = Field(default=(), description="names of it under /dev/disk")
 

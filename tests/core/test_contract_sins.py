@@ -11,8 +11,22 @@ from typing import Annotated
 import pytest
 from pydantic import AfterValidator, Field, SecretStr
 
-from mcloud import Ask, JoinToken, Manifest, Offer, ServiceError, Settings, Step, hookimpl
-from mcloud.testing import FakeHost, OfferContract, PluginContract
+from mcloud import (
+    Ask,
+    DiskChoice,
+    JoinToken,
+    Manifest,
+    Offer,
+    ServiceError,
+    Settings,
+    Step,
+    disks_bearing,
+    free_disks,
+    hold_disk,
+    hookimpl,
+    look_at_disk,
+)
+from mcloud.testing import FakeDisk, FakeHost, OfferContract, PluginContract
 
 FILE = "/etc/sinner"
 PASSWORD = "tulip-hammer-42"
@@ -668,6 +682,142 @@ def test_a_reset_that_is_planned_by_doing_is_refused():
 
     sinner = _contract(_plugin(reset=reset))
     assert "only returns steps" in _refusal(sinner, "test_planning_a_reset_does_nothing")
+
+
+# ---- disks ---------------------------------------------------------------------------------------------
+
+
+class Attic(Settings):
+    disk: Annotated[DiskChoice | None, Ask("Which disk")] = Field(default=None, description="For old things")
+
+
+ATTIC = "/dev/sdb"
+
+
+def _attic_host(_self):
+    """Return a machine with a disk, and a program that makes an attic of one."""
+    host = FakeHost(disks={ATTIC: FakeDisk()})
+
+    def answer(call):
+        if call[0] == "mkfs.attic":
+            host.disk(call[-1]).hold("attic", id=call[1])
+            return ""
+        return None
+
+    host.answer = answer
+    return host
+
+
+def _take_attic(node, choice, ctx):
+    uuid = f"attic-of-{node.name}"
+    ctx.keep("uuid", uuid)
+    with hold_disk(ctx, node, choice, ours=partial(_is_own_attic, ctx)) as held:
+        held.clear()
+        held.make(["mkfs.attic", uuid, held.lasting], name=held.lasting)
+
+
+def _is_own_attic(ctx, found):
+    return bool(found.content.id) and found.content.id == ctx.kept("uuid")
+
+
+def _is_an_attic(found):
+    return found.content.type == "attic"
+
+
+def _attic_seen(node, choice, ctx):
+    found = look_at_disk(ctx.host, node, choice, ours=partial(_is_own_attic, ctx))
+    return () if found is not None and found.content.id == f"attic-of-{node.name}" else None
+
+
+def _free_attic(ctx):
+    free_disks(ctx.host, partial(_is_own_attic, ctx))
+
+
+def _free_all(ctx):
+    free_disks(ctx.host, _is_an_attic)
+
+
+def _attics_left(ctx):
+    return None if disks_bearing(ctx.host, _is_an_attic) else ()
+
+
+def _attic(*, run=_take_attic, undo=_free_attic, clean=_free_all):
+    """Return the contract of a plugin that takes a disk, and does so as is said."""
+
+    @hookimpl
+    def join(node, node_settings):
+        choice = node_settings[node.name].disk
+        yield Step(
+            name="attic",
+            run=partial(run, node, choice),
+            probe=partial(_attic_seen, node, choice),
+            undo=undo,
+        )
+
+    @hookimpl
+    def reset():
+        yield Step(name="attics", run=clean, probe=_attics_left)
+
+    plugin = _plugin(join, manifest=_manifest(node_settings=Attic), reset=reset)
+    return _contract(plugin, host=_attic_host, node_settings={"disk": {"path": ATTIC, "wipe": True}})
+
+
+def _take_by_name(_node, choice, ctx):
+    ctx.keep("uuid", f"attic-of-{_node.name}")
+    ctx.host.run(["wipefs", "--all", choice.path])
+    ctx.host.run(["mkfs.attic", f"attic-of-{_node.name}", choice.path])
+
+
+def _make_by_name(node, choice, ctx):
+    """The door is opened, and somebody goes round it."""
+    ctx.keep("uuid", f"attic-of-{node.name}")
+    with hold_disk(ctx, node, choice, ours=partial(_is_own_attic, ctx)) as held:
+        held.clear()
+        ctx.host.run(["mkfs.attic", f"attic-of-{node.name}", choice.path])
+
+
+def _wipe_by_name(ctx):
+    ctx.host.run(["wipefs", "--all", ATTIC])
+
+
+def test_a_plugin_that_takes_disks_as_it_should_passes():
+    assert _refusals(_attic()) == {}
+
+
+@pytest.mark.parametrize(
+    ("sin", "refused_by"),
+    [
+        ({"run": _take_by_name}, "test_disks_that_changed_names_after_the_plan"),
+        ({"run": _take_by_name}, "test_disks_that_changed_names_before_a_run_goes_on"),
+        ({"run": _make_by_name}, "test_disks_that_changed_names_after_the_plan"),
+        ({"undo": _wipe_by_name}, "test_disks_that_changed_names_before_undo"),
+        ({"clean": _wipe_by_name}, "test_disks_that_changed_names_before_reset"),
+    ],
+    ids=["wiping", "wiping when it goes on", "going round the door", "undo", "reset"],
+)
+def test_a_disk_that_is_destroyed_by_its_name_is_refused(sin, refused_by):
+    assert "touched somebody's disk" in _refusal(_attic(**sin), refused_by)
+
+
+def test_an_undo_that_looks_under_the_old_name_only_is_refused():
+    def undo(ctx):
+        free_disks(ctx.host, lambda found: found.disk.device == ATTIC and _is_own_attic(ctx, found))
+
+    assert "can still be seen" in _refusal(_attic(undo=undo), "test_disks_that_changed_names_before_undo")
+
+
+def test_an_undo_that_frees_whatever_has_the_name_is_refused():
+    def undo(ctx):
+        free_disks(ctx.host, lambda found: found.disk.device == ATTIC)
+
+    assert "touched somebody's" in _refusal(_attic(undo=undo), "test_disks_that_changed_names_before_undo")
+
+
+def test_a_fake_machine_without_the_disks_it_is_to_take_is_no_proof():
+    contract = _attic()
+    contract.host = lambda _self: FakeHost()
+    said = _refusal(contract, "test_disks_that_changed_names_before_undo")
+    assert "FakeHost(disks={'/dev/sdb'" in said
 
 
 # ---- trust and offers ----------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import gzip
 import json
 import os
-import sys
 from ipaddress import ip_interface
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from mcloud.host import Result
 from mcloud.localhost import LocalHost
 from mcloud.secrets import Secrets
 from mcloud.survey import survey
+from mcloud.testing import FakeDisk, FakeHost
 
 
 class Machine:
@@ -35,6 +35,13 @@ class Machine:
             "cat /proc/self/mountinfo": "",
         }
         self.ran = []
+        self.open = FakeHost()
+        """Whose disks are opened; one that nobody described is empty."""
+
+    def device(self, path, *, seconds=30):
+        self.ran.append((f"open {path}", seconds))
+        self.open.disks.setdefault(path, FakeDisk())
+        return self.open.device(path)
 
     @property
     def name(self):
@@ -302,8 +309,42 @@ def test_who_uses_a_disk_is_said(machine, use, busy):
 
 def test_the_kernels_own_refusal_counts(machine):
     machine.put_disk("8:0", "sda")
-    machine.says[sys.executable] = "in use\n"
+    machine.open.disks["/dev/sda"] = FakeDisk(used="by somebody")
     assert _disks(machine)["/dev/sda"].busy == "in use"
+
+
+def test_data_that_nobody_knows_is_no_emptiness(machine):
+    machine.put_disk("8:0", "sda")
+    machine.open.disks["/dev/sda"] = FakeDisk(content="unknown data")
+    disk = _disks(machine)["/dev/sda"]
+    assert (disk.content, disk.busy) == ("unknown data", "")
+    assert disk.content_id.startswith("sha256:")
+
+
+def test_a_disk_that_cannot_be_opened_is_never_called_empty(machine):
+    machine.put_disk("8:0", "sda")
+
+    def no(path, *, seconds=30):
+        raise CommandError(f"{path} of n1: reading it takes longer than 10 s")
+
+    machine.device = no
+    disk = _disks(machine)["/dev/sda"]
+    assert (disk.content, disk.busy) == ("unknown", "/dev/sda of n1: reading it takes longer than 10 s")
+
+
+@pytest.mark.parametrize(
+    ("files", "udev", "wwn"),
+    [
+        ({"device__wwid": "naa.5000c5\n"}, "E:ID_WWN=0x5000c5\n", "naa.5000c5"),
+        ({"wwid": "eui.0025\n"}, "", "eui.0025"),
+        ({}, "E:ID_WWN=0x5000c5\nE:ID_WWN_WITH_EXTENSION=0x5000c5aa\n", "0x5000c5aa"),
+        ({}, "", ""),
+    ],
+)
+def test_its_world_wide_name_is_the_kernels_or_udevs(machine, files, udev, wwn):
+    machine.put_disk("8:0", "sda", **files)
+    machine.put("/run/udev/data/b8:0", udev)
+    assert _disks(machine)["/dev/sda"].wwn == wwn
 
 
 # -- the kernel

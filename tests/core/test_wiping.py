@@ -6,99 +6,104 @@ import re
 import pytest
 
 from mcloud import Result, ServiceError
-from mcloud.testing import FakeFile, FakeHost
-from mcloud.wiping import traces, wipe_disk
+from mcloud.host import Samples
+from mcloud.survey.samples import places
+from mcloud.testing import FakeHost
+from mcloud.wiping import close_built_on, traces, wipe
 
 MIB, GIB = 2**20, 2**30
-NO = Result(1, "", "busy")
 
 
-def disk(size=10 * GIB, **said):
-    """Return a machine with one disk; `said` is what commands on it answer, by name."""
-    answers = {"wipefs": "", "blockdev": str(size), "blkid": Result(2, "", ""), "lsblk": "", **said}
+class Open:
+    """An open device that remembers what was written, and shows what it is told to."""
 
-    def answer(call):
-        return answers.get(call[0], "")
+    def __init__(self, size=10 * GIB, shows="zeros", end=b""):
+        self.number, self.size, self.node = "8:16", size, "/proc/1/fd/3"
+        self.shows, self.end, self.zeroed = shows, end, []
 
-    return FakeHost(answer=answer, files={path: FakeFile(kind="block") for path in ("/dev/sdb", "/dev/sdb1")})
+    def zero(self, wanted):
+        self.zeroed += wanted
 
+    def sample(self, wanted):
+        return Samples(tuple(self.shows for _ in wanted), "")
 
-def wiped(host, path="/dev/sdb"):
-    """Return the ranges of zeros that were written to a disk."""
-    written = [dict(w.split("=", 1) for w in call if "=" in w) for call in host.calls if call[0] == "dd"]
-    assert all("nocreat" in words["conv"] for words in written)
-    return [
-        (int(words["seek"]), int(words["seek"]) + int(words["count"]))
-        for words in written
-        if words["of"] == path
-    ]
+    def read(self, at, count):
+        return self.end[:count] if self.size - at <= 4096 else bytes(count)
 
 
-@pytest.mark.parametrize("size", [MIB, 40 * MIB, 10 * GIB + 512, 11 * GIB, 2**41])
+def machine(files=(), **said):
+    """Return a machine; `said` is what commands answer, by name."""
+    answers = {"wipefs": "", "blkid": Result(2, "", ""), "lsblk": "", **said}
+    host = FakeHost(answer=lambda call: answers.get(call[0], ""))
+    for path, text in dict(files).items():
+        host.write(path, text)
+    return host
+
+
+@pytest.mark.parametrize("size", [MIB, 40 * MIB, 50 * MIB, 10 * GIB + 512, 11 * GIB, 2**41])
 def test_wiping_stays_on_the_disk_and_reaches_both_ends_and_all_copies(size):
-    host = disk(size)
-    wipe_disk(host, "/dev/sdb")
-    ranges = wiped(host)
+    disk = Open(size)
+    wipe(machine(), disk)
+    ranges = [(at, at + count) for at, count in disk.zeroed]
     assert (min(ranges)[0], max(end for _start, end in ranges)) == (0, size)
     copies = [at for at in (64 * MIB, GIB, 10 * GIB, 100 * GIB, 256 * GIB, 1000 * GIB) if at + MIB <= size]
     assert all(any(start <= at < end for start, end in ranges) for at in copies)
+    assert all(any(start <= at < end for start, end in ranges) for at, _count in places(size))
 
 
-def test_the_kernel_is_asked_for_the_disk_before_anything_is_written():
-    host = disk(wipefs=NO)
-    with pytest.raises(ServiceError):
-        wipe_disk(host, "/dev/sdb")
-    assert not wiped(host)
+def test_the_start_goes_last_as_it_tells_whose_the_rest_is():
+    disk = Open()
+    wipe(machine(), disk)
+    assert disk.zeroed[-1] == (0, 32 * MIB)
 
 
-@pytest.mark.parametrize(("path", "kind"), [("/dev/sdx", None), ("/dev/file", "file")])
-def test_what_is_no_disk_is_never_written_to(path, kind):
-    host = disk()
-    if kind:
-        host.files[path] = FakeFile(kind=kind)
-    with pytest.raises(ServiceError, match="is no disk"):
-        wipe_disk(host, path)
-    assert not host.calls
+def test_partitions_are_wiped_too():
+    folder = "/sys/dev/block/8:16"
+    files = {f"{folder}/uevent": "DEVNAME=sdb\nDEVTYPE=disk\n"}
+    files |= {f"{folder}/sdb1/{name}": text for name, text in {"partition": "1", "start": "4194304"}.items()}
+    disk = Open()
+    wipe(machine({**files, f"{folder}/sdb1/size": "4194304"}), disk)
+    assert {(2 * GIB, 32 * MIB), (4 * GIB - 10 * MIB, 10 * MIB)} <= set(disk.zeroed)
 
 
-def test_what_is_built_on_it_is_closed_first_and_partitions_are_wiped_too():
+def built(*children, mountpoints=()):
+    device = {"name": "/dev/sdb", "type": "disk", "mountpoints": list(mountpoints), "children": children}
+    return machine(lsblk=json.dumps({"blockdevices": [device]}))
+
+
+def test_what_is_built_on_it_is_closed_first_the_highest_first():
     volume = {"name": "/dev/mapper/vg-lv", "type": "lvm"}
     part = {"name": "/dev/sdb1", "type": "part", "children": [volume]}
-    array = {"name": "/dev/md0", "type": "raid1"}
-    whole = {"blockdevices": [{"name": "/dev/sdb", "type": "disk", "children": [part, array]}]}
-    host = disk(lsblk=json.dumps(whole))
-    wipe_disk(host, "/dev/sdb")
-    said = [" ".join(call) for call in host.calls]
-    assert said.index("dmsetup remove --retry /dev/mapper/vg-lv") < said.index("mdadm --stop /dev/md0")
-    assert said.index("mdadm --stop /dev/md0") < said.index("wipefs --all --quiet /dev/sdb1")
-    assert said.index("wipefs --all --quiet /dev/sdb1") < said.index("wipefs --all --quiet /dev/sdb")
-    assert wiped(host, "/dev/sdb1")
-    assert "blockdev --rereadpt /dev/sdb" in said
+    host = built(part, {"name": "/dev/md0", "type": "raid1"})
+    close_built_on(host, Open())
+    said = [" ".join(call) for call in host.calls[1:]]
+    assert said == ["dmsetup remove --retry /dev/mapper/vg-lv", "mdadm --stop /dev/md0"]
 
 
 @pytest.mark.parametrize("place", ["/srv", "[SWAP]"])
 def test_a_disk_of_which_a_part_is_used_loses_no_other_part(place):
     parts = [
-        {"name": "/dev/sdb1", "type": "part", "mountpoints": [None]},
+        {"name": "/dev/mapper/x", "type": "lvm", "mountpoints": [None]},
         {"name": "/dev/sdb2", "type": "part", "mountpoints": [place]},
     ]
-    whole = {"blockdevices": [{"name": "/dev/sdb", "type": "disk", "mountpoints": [], "children": parts}]}
-    host = disk(lsblk=json.dumps(whole))
+    host = built(*parts)
     with pytest.raises(ServiceError, match=re.escape(f"is in use at {place}; nothing on it was changed")):
-        wipe_disk(host, "/dev/sdb")
+        close_built_on(host, Open())
     assert [call[0] for call in host.calls] == ["lsblk"]
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("said", "disk", "shown"),
     [
-        ({"wipefs": json.dumps({"signatures": [{"type": "zfs_member"}]})}, "zfs_member"),
-        ({"blkid": Result(0, "TYPE=x", "")}, "something that blkid knows"),
-        ({"cmp": NO}, "data at its start, data at its end"),
+        ({"wipefs": json.dumps({"signatures": [{"type": "zfs_member"}]})}, {}, "zfs_member"),
+        ({"blkid": Result(0, "TYPE=x", "")}, {}, "something that blkid knows"),
+        ({}, {"end": b"EFI PART"}, "the copy of a GPT"),
+        ({}, {"shows": "data"}, "data at its start, data at its end"),
+        ({}, {"shows": "erased"}, "data at its start, data at its end"),
     ],
 )
-def test_a_disk_that_still_shows_something_is_not_called_clean(said, shown):
-    host = disk(**said)
-    assert ", ".join(traces(host, "/dev/sdb")) == shown
+def test_a_disk_that_still_shows_something_is_not_called_clean(said, disk, shown):
+    host, device = machine(**said), Open(**disk)
+    assert ", ".join(traces(host, device)) == shown
     with pytest.raises(ServiceError, match=f"still shows {shown}"):
-        wipe_disk(host, "/dev/sdb")
+        wipe(host, device)

@@ -5,10 +5,11 @@ import json
 import clouds
 import pytest
 
+from mcloud.disksdoor import DiskFound, disks_bearing, free_disks
 from mcloud.errors import ServiceError
 from mcloud.lab.forming import begin, hand_out
 from mcloud.lab.lock import locked
-from mcloud.wiping import traces, wipe_disk
+from mcloud.wiping import traces
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -99,22 +100,33 @@ TABLES = {
 """What leaves labels on a disk, at its start, its end, or in between."""
 
 
+def is_sdb(found: DiskFound) -> bool:
+    return found.disk.device == "/dev/sdb"
+
+
+def seen(host):
+    with host.device("/dev/sdb") as device:
+        return traces(host, device)
+
+
 @pytest.mark.parametrize("command", TABLES.values(), ids=TABLES)
 def test_a_disk_is_wiped_and_proven_clean(lab, command):
     host = lab.machine("n3").host()
     host.run(["sh", "-c", command])
-    assert traces(host, "/dev/sdb")
-    wipe_disk(host, "/dev/sdb")
-    assert traces(host, "/dev/sdb") == ()
+    assert seen(host)
+    assert free_disks(host, is_sdb) == ("/dev/sdb",)
+    assert seen(host) == ()
+    (found,) = disks_bearing(host, is_sdb)
+    assert found.content.type == ""
 
 
 def test_a_mounted_disk_is_not_wiped(lab):
     host = lab.machine("n3").host()
     host.run(["sh", "-c", "mkfs.ext4 -q -F /dev/sdb && mount /dev/sdb /mnt && echo hi > /mnt/file"])
     with pytest.raises(ServiceError, match="is in use at /mnt; nothing on it was changed"):
-        wipe_disk(host, "/dev/sdb")
+        free_disks(host, is_sdb)
     host.run(["sh", "-c", "umount /mnt && mount /dev/sdb /mnt && grep hi /mnt/file && umount /mnt"])
-    wipe_disk(host, "/dev/sdb")
+    free_disks(host, is_sdb)
 
 
 def test_a_half_finished_join_is_reset_with_the_initiator_dead(lab, fresh):

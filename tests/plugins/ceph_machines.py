@@ -8,13 +8,16 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcloud import Disk, Result, Survey
-from mcloud.testing import FakeFile
+from mcloud import Result, Survey
+from mcloud.testing import FakeDisk, FakeFile
 
 YES, NO = "", Result(1, "", "no")
 STATE = "/var/lib/ceph"
 LABEL = "bluestore block device\n"
+BLUESTORE = "ceph_bluestore"
 TIMES = itertools.count()
+DISKS = {"/dev/sdb": "FAST-1", "/dev/sdc": "FAST-2"}
+"""Serial numbers by name."""
 
 
 @dataclass
@@ -158,7 +161,7 @@ class Debian:
     cluster: Cluster
     files: dict[str, FakeFile] = field(default_factory=dict)
     units: set[str] = field(default_factory=set)
-    content: dict[str, str] = field(default_factory=dict)
+    disks: dict[str, FakeDisk] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     masked: set[str] = field(default_factory=set)
@@ -171,13 +174,23 @@ class Debian:
             self.files[f"/usr/bin/{program}"] = FakeFile()
         for folder in ("/etc/ceph", STATE, *(f"{STATE}/{kind}" for kind in ("mon", "mgr", "osd", "mds"))):
             self.files[folder] = FakeFile(kind="folder", mode=0o755)
-        for disk in ("/dev/sdb", "/dev/sdc"):
-            self.files[disk] = FakeFile(kind="block", owner="root:disk")
-            self.content[disk] = ""
+        self.disks |= {path: FakeDisk(serial=serial) for path, serial in DISKS.items()}
 
     def world(self):
         files = {path: file for path, file in self.files.items() if not path.startswith("/dev/")}
-        return files, set(self.units), dict(self.content)
+        return files, set(self.units), self.on_disks()
+
+    def on_disks(self):
+        """Return what is on the disks, by name: an OSD's label, or what blkid would say."""
+        return {
+            path: disk.head.decode() if disk.content == BLUESTORE else disk.content
+            for path, disk in self.disks.items()
+        }
+
+    def hold(self, path, content):
+        """Have something on a disk: an OSD's label, or what blkid would say."""
+        label = content.startswith(LABEL)
+        self.disks[path].hold(BLUESTORE if label else content, head=content.encode() if label else b"")
 
     def read(self, path):
         return self.files[path].content.decode()
@@ -275,9 +288,12 @@ class Debian:
         if kind == "osd":
             key = self.read(f"{STATE}/osd/ceph-{name}/keyring").split("key = ")[1].strip()
             osd = self.cluster.osds[int(name)]
-            block = self.links[f"{STATE}/osd/ceph-{name}/block"]
+            # ExecStartPre looks for the disk by its label, as names change at a boot.
+            label = f"{LABEL}{osd['uuid']}\n"
+            block = next((path for path, text in self.on_disks().items() if text == label), "")
             assert key == self.cluster.keys[f"osd.{name}"], "an OSD with a key that nobody knows"
-            assert self.content[block] == LABEL + osd["uuid"], "an OSD on a disk of another"
+            assert block, "an OSD without its disk"
+            self.disks[block].used = f"osd.{name}" if unit not in self.broken else ""
             if unit not in self.broken:
                 # Marked in by itself the first time only: who was set out stays out.
                 osd.update({"up": 1, "in": 1 if "new" in osd["state"] else osd["in"]}, state=["exists", "up"])
@@ -293,6 +309,8 @@ class Debian:
         if kind == "mgr":
             self.cluster.managers.discard(name)
         if kind == "osd":
+            for disk in self.disks.values():
+                disk.used = "" if disk.used == f"osd.{name}" else disk.used
             uuid = self.files.get(f"{STATE}/osd/ceph-{name}/fsid", FakeFile()).content.decode().strip()
             if (osd := self.cluster.osds.get(int(name), {"uuid": ""}))["uuid"] == uuid:
                 osd["up"] = 0
@@ -330,9 +348,9 @@ class Debian:
         disk = self.links[f"{STATE}/osd/ceph-{number}/block"]
         if disk in self.broken:
             return Result(1, "", f"bdev({disk}) Input/output error")
-        assert not self.content[disk], "mkfs on a disk with something on it"
+        assert not self.disks[disk].content, "mkfs on a disk with something on it"
         assert f"ceph-osd@{number}.service" not in self.units, "mkfs under a daemon that runs"
-        self.content[disk] = LABEL + uuid
+        self.hold(disk, f"{LABEL}{uuid}\n")
         self.files[f"{STATE}/osd/ceph-{number}/ready"] = FakeFile()
         return YES
 
@@ -340,31 +358,7 @@ class Debian:
         self.cluster.pools[call[-1]]["application_metadata"] = {"rbd": {}}
         return YES
 
-    # ---- disks and files -----------------------------------------------------------------
-
-    def in_use(self):
-        """Return the disks that OSDs have open."""
-        running = {unit.removeprefix("ceph-osd@").removesuffix(".service") for unit in self.units}
-        blocks = {number: self.links.get(f"{STATE}/osd/ceph-{number}/block") for number in running}
-        return set(blocks.values()) - {None}
-
-    def wipefs(self, call):
-        content = self.content[call[-1]]
-        if "--all" in call:
-            if call[-1] in self.in_use():
-                return Result(1, "", f"{call[-1]}: probing initialization failed: Device or resource busy")
-            self.content[call[-1]] = ""
-        kind = "ceph_bluestore" if content.startswith(LABEL) else content
-        return json.dumps({"signatures": [{"type": kind}]}) if content else ""
-
-    def head(self, call):
-        return self.content[call[-1]]
-
-    def blkid(self, call):
-        return YES if self.content[call[-1]] else Result(2, "", "")
-
-    def blockdev(self, _call):
-        return str(20 * 2**30)
+    # ---- files -----------------------------------------------------------------------------
 
     def ln(self, call):
         assert call[-1] not in self.links
@@ -381,12 +375,12 @@ class Debian:
     def dd(self, _call):
         return YES
 
-    chown = chmod = rmdir = umount = lsblk = cmp = dd
+    chown = chmod = rmdir = umount = dd
 
 
 def survey(*abilities):
     return Survey(
         abilities=abilities,
         memory=64 * 2**30,
-        disks=tuple(Disk(device=device, size=20 * 10**9) for device in ("/dev/sdb", "/dev/sdc")),
+        disks=tuple(FakeDisk(serial=serial).described(path) for path, serial in DISKS.items()),
     )

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import itertools
 import json
 import threading
 from dataclasses import dataclass, field
@@ -9,13 +10,15 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from mcloud import Result
-from mcloud.testing import FakeFile
+from mcloud.testing import FakeDisk, FakeFile
 from mcloud_lxd.client import SOCKET
 
 ONE_AT_A_TIME = threading.RLock()
 NO, YES = Result(1, "", "no"), Result(0, "", "")
 UNITS = ("lxd.socket", "lxd-containers.service")
 DRIVERS = ("dir", "btrfs", "ceph")
+MADE = itertools.count(1)
+SERIAL = "FAST-1"
 
 
 class SaysNoError(Exception):
@@ -47,8 +50,7 @@ class Lxd:
     fleet: list["Lxd"]
     """All machines there are: a token leads to the cluster that made it."""
     files: dict[str, FakeFile] = field(default_factory=dict)
-    disk: str = ""
-    """What it holds."""
+    disks: dict[str, FakeDisk] = field(default_factory=lambda: {"/dev/sda": FakeDisk(serial=SERIAL)})
     units: set[str] = field(default_factory=set)
     extensions: tuple[str, ...] = ()
     clustered: str = ""
@@ -67,8 +69,17 @@ class Lxd:
         self.fleet.append(self)
         self.identity = self.identity or f"{len(self.fleet):064x}"
         self.files |= {path: FakeFile() for path in ("/usr/bin/lxd", "/usr/bin/lxc")}
-        self.files |= {"/dev/sda": FakeFile(kind="block"), SOCKET: FakeFile(kind="socket")}
+        self.files[SOCKET] = FakeFile(kind="socket")
         self.files["/var/lib/lxd/database/local.db"] = FakeFile()
+
+    @property
+    def disk(self):
+        """What is on /dev/sda."""
+        return self.disks["/dev/sda"].content
+
+    @disk.setter
+    def disk(self, content):
+        self.disks["/dev/sda"].hold(content)
 
     def world(self):
         """Return all that an operator would see of a machine that is in no cluster, or of its part in one."""
@@ -174,9 +185,12 @@ class Lxd:
         self.cluster = seat.cluster
 
     def take_disk(self, config):
-        if "source" in config and self.disk:
-            raise SaysNoError(500, f"{config['source']} holds {self.disk}")
-        self.disk = "btrfs" if "source" in config else self.disk
+        if "source" in config:
+            disk = self.disks[config["source"]]
+            if disk.content:
+                raise SaysNoError(500, f"{config['source']} holds {disk.content}")
+            disk.hold("btrfs", id=f"uuid-{next(MADE)}", label="local")
+            self.files["/var/lib/lxd/storage-pools/local/x"] = FakeFile()
 
     def post_cluster(self, _words, body, _target):
         name = body["server_name"]
@@ -294,16 +308,10 @@ class Lxd:
             case ["rm", "-rf", *paths] if any(path.startswith("/var/lib/lxd/") for path in paths):
                 self.clustered, self.cluster, self.own, self.volumes = "", Cluster(), {}, set()
                 self.identity = "made anew"
-                self.files.pop("/var/lib/lxd/cluster.crt", None)
+                for path in ("cluster.crt", "storage-pools/local/x"):
+                    self.files.pop(f"/var/lib/lxd/{path}", None)
             case [_, "-I", "-c", _, "/var/lib/lxd/database/local.db"]:
                 return json.dumps([list(self.own.items()), [[name] for name in self.cluster.members]])
-            case ["blkid", "-p", *options]:
-                label = "TYPE=btrfs\nLABEL=local\n" if self.disk == "btrfs" else ""
-                return Result(0 if self.disk else 2, label if options[:-1] else "", "")
-            case ["wipefs", "--no-act", "--json", _]:
-                return self.command(["wipefs", "--json"])
-            case ["blockdev", "--getsize64", _]:
-                return str(10**10)
             case ["tar", "-czf", path, *_]:
                 self.files[path] = FakeFile(content=b"archive", mode=0o600)
                 self.archive = copy.deepcopy((self.own, self.cluster.config, self.cluster.devices))
@@ -312,12 +320,8 @@ class Lxd:
                 assert self.files[path].content == b"archive"
                 self.own, config, devices, made, self.identity = copy.deepcopy(self.archive)
                 self.cluster = Cluster(config=config, devices=devices, made=made)
-            case ["lsblk" | "dd" | "cmp" | "vgchange" | "zpool", *_]:
+            case ["vgchange" | "zpool" | "pvs", *_]:
                 return ""
-            case ["wipefs", "--json", *_]:
-                return json.dumps({"signatures": [{"type": self.disk}]}) if self.disk else ""
-            case ["wipefs", "--all", *_]:
-                self.disk = ""
             case ["/usr/bin/python3", *_, address, port]:
                 there = self.own.get("core.https_address") == f"{address}:{port}" and not self.taken
                 return "PEM" if there else NO

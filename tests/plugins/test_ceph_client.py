@@ -1,11 +1,9 @@
 """Talking to Ceph and to disks: what is asked, what is believed of the answers."""
 
-import json
-
 import pytest
 
-from mcloud import Result, ServiceError
-from mcloud.testing import FakeFile, FakeHost
+from mcloud import Content, Result, ServiceError
+from mcloud.testing import FakeHost
 from mcloud_ceph import client, disks
 from mcloud_ceph.health import condition
 
@@ -50,34 +48,22 @@ def test_a_daemon_that_is_not_there_says_nothing():
     assert client.daemon(host('{"state": "active"}'), "osd.1", "status") == {"state": "active"}
 
 
-def disk(**answers):
-    files = {"/dev/sdb": FakeFile(kind="block"), "/dev/sdc": FakeFile()}
-    return FakeHost(answer=lambda call: answers.get(call[0], ""), files=files)
-
-
-def test_what_is_on_a_disk_is_told_by_its_signatures():
-    signatures = {"signatures": [{"type": "gpt"}, {"type": "PMBR"}, {"type": "gpt"}]}
-    assert disks.content(disk(wipefs=json.dumps(signatures)), "/dev/sdb") == ("PMBR", "gpt")
-    assert disks.content(disk(), "/dev/sdb") == ()
-
-
-@pytest.mark.parametrize(("path", "said"), [("/dev/sdx", "no disk /dev/sdx"), ("/dev/sdc", "is not a disk")])
-def test_what_is_no_disk_is_refused(path, said):
-    with pytest.raises(ServiceError, match=said):
-        disks.content(disk(), path)
+CLUSTER = "22222222-3333-4444-8555-666666666666"
 
 
 @pytest.mark.parametrize(
-    ("start", "owner"),
+    ("start", "owner", "cluster"),
     [
-        (f"bluestore block device\n{UUID}\nmore", UUID),
-        ("bluestore block device\nnonsense\n", None),
-        (f"other\n{UUID}\n", None),
-        ("", None),
+        (f"bluestore block device\n{UUID}\nmore", UUID, ""),
+        (f"bluestore block device\n{UUID}\n..\x09\0\0\0ceph_fsid\x24\0\0\0{CLUSTER}..", UUID, CLUSTER),
+        ("bluestore block device\nnonsense\n", "", ""),
+        (f"other\n{UUID}\nceph_fsid\x24\0\0\0{CLUSTER}", "", ""),
+        ("", "", ""),
     ],
 )
-def test_the_owner_of_a_disk_is_read_from_bluestores_label(start, owner):
-    assert disks.owner(disk(head=start), "/dev/sdb") == owner
+def test_the_owner_of_a_disk_and_its_cluster_are_read_from_bluestores_label(start, owner, cluster):
+    content = Content("ceph_bluestore", head=start.encode("latin-1"))
+    assert (disks.owner(content), disks.cluster_of(content)) == (owner, cluster)
 
 
 def osd(number, *, up=1, on="a disk"):

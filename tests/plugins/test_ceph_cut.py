@@ -29,7 +29,9 @@ def make_ceph():
 
         def host(name):
             debians[name] = (Ruined if name in ruined else Debian)(name=name, cluster=cluster)
-            return FakeHost(name=name, answer=debians[name].answer, files=debians[name].files)
+            return FakeHost(
+                name=name, answer=debians[name].answer, files=debians[name].files, disks=debians[name].disks
+            )
 
         folder = memory_folder()
         cloud = FakeCloud(

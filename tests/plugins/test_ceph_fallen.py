@@ -17,7 +17,7 @@ class Three(CephContract):
 
 def osd_of(machine):
     """Return the number of the OSD whose label is on a machine's disk."""
-    uuid = machine.content["/dev/sdb"].removeprefix(LABEL)
+    uuid = machine.on_disks()["/dev/sdb"].removeprefix(LABEL).strip()
     return next((number for number, osd in machine.cluster.osds.items() if osd["uuid"] == uuid), None)
 
 
@@ -300,7 +300,7 @@ def test_a_disk_that_was_replaced_gets_an_osd_anew(hangs):
         step = Doing(walk, "join/ceph/n3/n3/osd-sdb")
         assert step.probe() == ()
         _ = hangs or machine.stop(f"ceph-osd@{number}.service")
-        machine.content["/dev/sdb"] = ""
+        machine.hold("/dev/sdb", "")
         assert step.probe() is None
         with_all_back(walk).run()
         assert osd_of(machine) == number
@@ -311,8 +311,8 @@ def test_a_replacement_with_something_on_it_is_not_taken():
     with formed(Three()) as (walk, machines):
         machine = machines[2]
         machine.stop(f"ceph-osd@{osd_of(machine)}.service")
-        machine.content["/dev/sdb"] = "ext4"
+        machine.hold("/dev/sdb", "ext4")
         with pytest.raises(RunFailed) as failed:
             with_all_back(walk).run()
         assert "not empty (ext4)" in str(failed.value.exceptions[0])
-        assert machine.content["/dev/sdb"] == "ext4"
+        assert machine.on_disks()["/dev/sdb"] == "ext4"

@@ -12,7 +12,6 @@ from mcloud_ceph.files import client_caps, conf, keyring, monitor_addresses, new
 from mcloud_ceph.layout import (
     copies,
     has_filesystem,
-    lasting_path,
     monitors,
     osd_uuid,
     public_address,
@@ -82,9 +81,6 @@ def test_a_disk_is_found_again_after_a_reboot():
     node = machine(1, disks=(disk,))
     (plain,) = CephNode(disks=("/dev/sdb",)).disks
     (chosen,) = CephNode(disks=("/dev/disk/by-path/pci-1",)).disks
-    assert lasting_path(node, plain) == "/dev/disk/by-id/ata-FAST_1"
-    assert lasting_path(node, chosen) == "/dev/disk/by-path/pci-1"
-    assert lasting_path(machine(2), plain) == "/dev/sdb"
     assert stable_path(Disk(device="/dev/sdq", size=1)) == "/dev/sdq"
     said = "everything on /dev/sdb (ata-FAST_1) of n1 (10.7 GB, FAST 1)"
     assert (disk_loss(node, plain), disk_loss(node, chosen)) == (said, said)

@@ -27,7 +27,7 @@ class CephContract(PluginContract):
             self.__dict__["cluster"] = Cluster()
         debian = Debian(name=f"n{len(hosts) % self.machines + 1}", cluster=self.__dict__["cluster"])
         hosts.append(debian)
-        return FakeHost(name=debian.name, answer=debian.answer, files=debian.files)
+        return FakeHost(name=debian.name, answer=debian.answer, files=debian.files, disks=debian.disks)
 
     def survey(self):
         return survey("ceph", "rbd")
@@ -138,22 +138,22 @@ def test_pools_and_access_are_offered():
 
 def test_a_disk_that_got_content_after_the_plan_is_not_taken():
     with begun(CephContract()) as (walk, (machine,)):
-        machine.content["/dev/sdb"] = "ext4"
+        machine.hold("/dev/sdb", "ext4")
         with pytest.raises(RunFailed) as failed:
             walk.run()
         assert "not empty (ext4)" in str(failed.value.exceptions[0])
         walk.undo()
-        assert machine.content["/dev/sdb"] == "ext4"
+        assert machine.on_disks()["/dev/sdb"] == "ext4"
 
 
 def test_a_disk_that_may_be_wiped_is_wiped_and_said_to_be():
     with begun(TestAlone()) as (walk, (machine,)):
-        machine.content["/dev/sdc"] = "LVM2_member"
+        machine.hold("/dev/sdc", "LVM2_member")
         steps = {key.rpartition("/")[2]: step for key, (_lane, step) in walk.plan("n1").steps.items()}
         assert steps["osd-sdc"].destroys == ("everything on /dev/sdc of n1 (20 GB)",)
         assert steps["osd-sdb"].destroys == ()
         walk.run()
-        assert machine.content["/dev/sdc"].startswith(LABEL)
+        assert machine.on_disks()["/dev/sdc"].startswith(LABEL)
 
 
 def test_a_bad_disk_is_named():
@@ -179,10 +179,10 @@ def test_an_osd_that_does_not_start_is_named_with_its_last_words():
 
 def test_undo_leaves_a_disk_alone_that_belongs_to_another_osd_by_now():
     with formed(TestAlone()) as (walk, (machine,)):
-        other = LABEL + "00000000-0000-4000-8000-000000000000"
-        machine.content["/dev/sdb"] = other
+        other = f"{LABEL}00000000-0000-4000-8000-000000000000\n"
+        machine.hold("/dev/sdb", other)
         walk.undo()
-        assert machine.content == {"/dev/sdb": other, "/dev/sdc": ""}
+        assert machine.on_disks() == {"/dev/sdb": other, "/dev/sdc": ""}
 
 
 def test_undo_frees_a_machine_when_all_others_are_gone():
@@ -260,7 +260,7 @@ def test_what_is_there_is_told_apart():
 
 def test_a_machine_of_cephadm_or_with_left_over_daemons_is_in_use():
     debian = Debian(name="n1", cluster=Cluster())
-    host = FakeHost(answer=debian.answer, files=debian.files)
+    host = FakeHost(answer=debian.answer, files=debian.files, disks=debian.disks)
     host.write(f"{STATE}/osd/ceph-3/fsid", "x")
     assert plugin.inspect(host).standing == "alone"
     fsid = "11111111-2222-3333-4444-555555555555"

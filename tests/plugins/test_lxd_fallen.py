@@ -3,12 +3,11 @@
 from typing import ClassVar
 
 import pytest
-from lxd_machines import Lxd
+from lxd_machines import SERIAL, Lxd
 from regrouping import Doing, with_all_back, without
 from test_lxd_life import LxdContract
 
 from mcloud import (
-    Disk,
     DiskChoice,
     NetworkAccess,
     NetworkUplink,
@@ -20,6 +19,7 @@ from mcloud import (
     Survey,
     VirtualNetworks,
 )
+from mcloud.testing import FakeDisk
 from mcloud_lxd import plugin
 from mcloud_lxd.cluster import joining_step
 from mcloud_lxd.settings import LxdNode, LxdSettings
@@ -32,7 +32,7 @@ class WithDisks(LxdContract):
     node_settings: ClassVar = {"disk": {"path": "/dev/sda", "wipe": False}}
 
     def survey(self):
-        return Survey(disks=(Disk(device="/dev/sda", size=10**10),))
+        return Survey(disks=(FakeDisk(serial=SERIAL).described("/dev/sda"),))
 
 
 class WithWhatOthersOffer(LxdContract):

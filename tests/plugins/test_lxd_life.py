@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
-from lxd_machines import Lxd, SaysNoError
+from lxd_machines import SERIAL, Lxd, SaysNoError
 
 from mcloud import (
     Disk,
@@ -20,7 +20,7 @@ from mcloud import (
     VirtualNetworks,
 )
 from mcloud.host import Result
-from mcloud.testing import FakeFile, FakeHost, OfferContract, PluginContract
+from mcloud.testing import FakeDisk, FakeFile, FakeHost, OfferContract, PluginContract
 from mcloud_lxd import plugin
 from mcloud_lxd.choice import Local
 from mcloud_lxd.client import SOCKET
@@ -44,7 +44,8 @@ class LxdContract(PluginContract):
     def host(self):
         lxd = Lxd(self.fleet, extensions=self.extensions)
         name = f"n{1 + (len(self.fleet) - 1) % self.machines}"
-        return FakeHost(answer=lxd.command, name=name, files=lxd.files, sockets={SOCKET: lxd.answer})
+        sockets = {SOCKET: lxd.answer}
+        return FakeHost(answer=lxd.command, name=name, files=lxd.files, disks=lxd.disks, sockets=sockets)
 
     def world(self, host):
         return host.answer.__self__.world()
@@ -55,7 +56,7 @@ class TestWithDisks(LxdContract):
     node_settings: ClassVar = {"disk": {"path": "/dev/sda", "wipe": True}}
 
     def survey(self):
-        return Survey(disks=(Disk(device="/dev/sda", size=10**10),))
+        return Survey(disks=(FakeDisk(serial=SERIAL).described("/dev/sda"),))
 
 
 class TestAlone(LxdContract):
@@ -198,7 +199,7 @@ def test_a_disk_with_content_is_kept_unless_it_may_be_wiped():
             if isinstance(contract, Precious):
                 with pytest.raises(RunFailed) as failure:
                     walk.run()
-                assert "/dev/sda on n1 holds ext4" in str(failure.value.exceptions[0])
+                assert "/dev/sda of n1 is not empty (ext4)" in str(failure.value.exceptions[0])
                 assert lxd.disk == "ext4"
             else:
                 walk.run()
@@ -219,13 +220,17 @@ def test_a_pool_that_failed_half_way_is_made_anew():
     contract = TestWithDisks()
     with contract._begun() as walk:
         lxd = walk.hosts["n1"].answer.__self__
-        wiping, lxd.command = lxd.command, lambda call: "" if call[0] == "wipefs" else Lxd.command(lxd, call)
-        walk.hosts["n1"].answer = lxd.command
         lxd.disk = "ext4"
+
+        def fail(config):
+            lxd.disks["/dev/sda"].hold("unknown data")
+            raise SaysNoError(500, f"mkfs on {config['source']} was killed")
+
+        lxd.take_disk = fail
         with pytest.raises(RunFailed):
             walk.run()
         assert lxd.cluster.things["storage-pools"]["local"]["status"] == "Errored"
-        walk.hosts["n1"].answer = wiping
+        del lxd.take_disk
         walk.run()
         assert lxd.cluster.things["storage-pools"]["local"]["status"] == "Created"
 

@@ -1,17 +1,14 @@
 """LXD's disk and its emptying, on machines in memory: what is taken apart is ours, and all of it."""
 
-import json
-
 import pytest
 
-from mcloud import DiskChoice, Node, Result, ServiceError
-from mcloud.testing import FakeFile, FakeHost
+from mcloud import Content, Disk, DiskFound, Node, Result, ServiceError
+from mcloud.testing import FakeDisk, FakeFile, FakeHost
 from mcloud_lxd import disk
 from mcloud_lxd.client import SNAP_SOCKET, SOCKET, LxdError, call, socket_path
 from mcloud_lxd.cluster import address_of
 from mcloud_lxd.machine import empty, switch_on
 
-GIVEN = DiskChoice(path="/dev/disk/by-id/a", wipe=False)
 YES, NO = Result(0, "", ""), Result(1, "", "no")
 
 
@@ -22,7 +19,7 @@ def host_with(answers, **files):
         line = " ".join(call)
         return next((said for start, said in answers.items() if line.startswith(start)), "")
 
-    there = {GIVEN.path: FakeFile(kind="block"), **{path: FakeFile() for path in files}}
+    there = {path: FakeFile() for path in files}
     return FakeHost(answer=answer, files=there)
 
 
@@ -30,71 +27,52 @@ def ran(host, *start):
     return [list(one) for one in host.calls if one[: len(start)] == start]
 
 
-def labels(*types):
-    return json.dumps({"signatures": [{"type": one} for one in types]})
+def found(content, **more):
+    """Return a disk with something on it, as the core finds it."""
+    return DiskFound(Disk(device="/dev/sda", size=1), Content(content, **more))
 
 
-def test_a_blank_disk_is_left_alone():
-    host = host_with({"wipefs --json": ""})
-    disk.prepare(host, GIVEN, ours=False)
-    assert not ran(host, "wipefs", "--all")
-
-
-def test_a_disk_with_content_needs_permission():
-    host = host_with({"wipefs --json": labels("gpt", "PMBR")})
-    with pytest.raises(ServiceError, match="holds PMBR, gpt"):
-        disk.prepare(host, GIVEN, ours=False)
-    assert not ran(host, "wipefs", "--all")
-    disk.prepare(host, GIVEN.model_copy(update={"wipe": True}), ours=False)
-    disk.prepare(host, GIVEN, ours=True)
-    assert len(ran(host, "wipefs", "--all", GIVEN.path)) == 2
-
-
-@pytest.mark.parametrize(("kind", "what"), [("file", "no block device"), (None, "not there")])
-def test_what_is_no_disk_is_refused(kind, what):
-    host = host_with({})
-    if kind is None:
-        del host.files[GIVEN.path]
-    else:
-        host.files[GIVEN.path] = FakeFile(kind=kind)
-    with pytest.raises(ServiceError, match=what):
-        disk.prepare(host, GIVEN, ours=False)
-
-
-def test_a_volume_group_is_removed_only_from_our_disk():
+@pytest.mark.parametrize(
+    ("disk_found", "pool"),
+    [
+        (found("btrfs", label="local"), ("btrfs", "local")),
+        (found("zfs_member", label="tank"), ("zfs", "tank")),
+        (found("LVM2_member", id="B"), ("lvm", "local")),
+        (found("LVM2_member", id="C"), ("lvm", "")),
+        (found("gpt", id="x"), ("zfs", "local")),
+        (found("ext4", label="local"), ("", "")),
+    ],
+)
+def test_a_disk_tells_driver_and_pool(disk_found, pool):
     answers = {
-        "pvs": "  other /dev/sdb\n  local /dev/sda\n",
-        "readlink --canonicalize /dev/disk/by-id/a": "/dev/sda",
+        "pvs": "  /dev/sdc;other;A\n  /dev/sda;local;B\n",
+        "zpool list -H": "local\n",
+        "zpool list -v": "local\t9.5G\n\t/dev/sda1\t9.5G\n",
     }
-    ours = host_with({**answers, "readlink --canonicalize /dev/sda": "/dev/sda"})
-    disk.release(ours, "lvm", GIVEN)
-    assert ran(ours, "vgremove") == [["vgremove", "--force", "--force", "--yes", "local"]]
-    assert ran(ours, "pvremove")[0][-1] == "/dev/sda"
-    theirs = host_with({**answers, "readlink --canonicalize /dev/sda": "/dev/nvme0n1"})
-    disk.release(theirs, "lvm", GIVEN)
-    assert not ran(theirs, "vgremove")
+    assert disk.pool_on(host_with(answers), disk_found) == pool
 
 
-@pytest.mark.parametrize("device", ["/dev/sda1", "/dev/sda"])
-def test_a_zpool_is_destroyed_only_on_our_disk(device):
-    listed = f"local\t9.5G\n\t{device}\t9.5G\n"
-    links = {
-        "readlink --canonicalize /dev/disk/by-id/a": "/dev/sda",
-        "readlink --canonicalize /dev/sda1": "/dev/sda1",
-    }
-    ours = host_with({"zpool list": listed, **links, "readlink --canonicalize /dev/sda": "/dev/sda"})
-    disk.release(ours, "zfs", GIVEN)
-    assert ran(ours, "zpool", "destroy") == [["zpool", "destroy", "-f", "local"]]
-    theirs = host_with({"zpool list": listed, **links, "readlink --canonicalize /dev/sda": "/dev/sdb"})
-    disk.release(theirs, "zfs", GIVEN)
-    assert not ran(theirs, "zpool", "destroy")
+def test_a_table_of_partitions_on_another_disk_is_no_pool():
+    answers = {"zpool list -H": "local\n", "zpool list -v": "local\t9.5G\n\t/dev/nvme0n1p1\t9.5G\n"}
+    assert disk.pool_on(host_with(answers), found("gpt", id="x")) == ("", "")
 
 
-def test_a_disk_that_was_pulled_out_is_no_reason_to_stop():
+def test_only_the_disk_with_our_label_is_released_whatever_its_name():
+    ours, theirs = FakeDisk(), FakeDisk()
+    ours.hold("btrfs", id="ours", label="local")
+    theirs.hold("btrfs", id="theirs", label="local")
     host = host_with({})
-    host.files.clear()
-    disk.release(host, "btrfs", GIVEN)
-    assert not host.calls
+    host.disks |= {"/dev/sda": theirs, "/dev/sdb": ours}
+    assert disk.release(host, lambda one: one.content.id == "ours") == ("/dev/sdb",)
+    assert (ours.content, theirs.content) == ("", "btrfs")
+
+
+@pytest.mark.parametrize(("backing", "closed"), [("/var/lib/lxd/disks/local.img", 1), ("/srv/local.img", 0)])
+def test_a_volume_group_of_our_name_is_closed_only_in_our_file(backing, closed):
+    host = host_with({"pvs": "  /dev/loop3;local;A\n"}, **{"/var/lib/lxd/disks/local.img": ""})
+    host.files["/sys/block/loop3/loop/backing_file"] = FakeFile(content=backing.encode())
+    disk.close_file(host, "lvm", "local")
+    assert len(ran(host, "vgchange")) == closed
 
 
 def test_emptying_ends_instances_unmounts_and_removes_only_lxds_own():

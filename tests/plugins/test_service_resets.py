@@ -10,8 +10,9 @@ from mcloud.plugins import Plugins
 from mcloud.remains import Remains
 from mcloud.reset import Reset, reset_plan
 from mcloud.steps import Step
-from mcloud.testing import FakeFile, FakeHost
+from mcloud.testing import FakeDisk, FakeFile, FakeHost
 from mcloud_ceph import plugin as ceph
+from mcloud_ceph.files import MARK
 from mcloud_lxd import plugin as lxd
 from mcloud_lxd.client import SNAP_SOCKET
 from mcloud_ovn import plugin as ovn
@@ -22,16 +23,21 @@ NODE = Node(name="n1", addresses=("10.0.0.1",), survey=SURVEY)
 FORGET = Step(name="cloud", run=lambda _ctx: None, probe=lambda _ctx: ())
 
 
-def machine(answers, *files, **texts):
-    """Return a machine that answers commands by how they begin; anything else succeeds silently."""
+def machine(answers, *files, disks=(), **texts):
+    """Return a machine that answers commands by how they begin; anything else succeeds silently.
+
+    `disks` are /dev/sda and /dev/sdb.
+    """
 
     def answer(call):
         line = " ".join(call)
         return next((said for start, said in answers.items() if line.startswith(start)), "")
 
-    there = {path: FakeFile(kind="block" if path.startswith("/dev") else "file") for path in files}
+    there = {path: FakeFile() for path in files}
     there |= {path: FakeFile(content=text.encode()) for path, text in texts.items()}
-    return FakeHost(answer=answer, files=there)
+    both = (*disks, *(FakeDisk() for _ in range(2)))
+    named = dict(zip(("/dev/sda", "/dev/sdb"), both, strict=False))
+    return FakeHost(answer=answer, files=there, disks=named)
 
 
 def reset_of(host, *, disks="wipe", node_settings=None, **plugins):
@@ -53,76 +59,103 @@ def ran(host, *start):
 
 # ---- Ceph ------------------------------------------------------------------------------------------------
 
-LABEL = f"bluestore block device\n{OSD}\n"
+HERE = {"/var/lib/ceph/osd/ceph-3/fsid": f"{OSD}\n", "/etc/ceph/ceph.conf": f"{MARK}\n"}
+CONF = {"/etc/ceph/ceph.conf": f"{MARK}\n[global]\nfsid = {CLUSTER}\n"}
 
 
-def test_only_disks_with_bluestores_label_are_ceph_s():
-    host = machine({"head --bytes=60 /dev/sda": LABEL, "head": "LABELONE"}, "/dev/sda", "/dev/sdb")
-    to_go, _ = seen(reset_of(host, ceph=ceph))
-    assert to_go == {"disks": (f"/dev/sda: an OSD of Ceph ({OSD})",)}
+def an_osd(osd=OSD, cluster=CLUSTER, **more):
+    """Return a disk that BlueStore has labelled."""
+    known = b"\x09\0\0\0ceph_fsid\x24\0\0\0" + cluster.encode() if cluster else b""
+    return FakeDisk(
+        content="ceph_bluestore", head=f"bluestore block device\n{osd}\n".encode() + known, **more
+    )
+
+
+def lvm(*lines, volumes=("/dev/sda;PV-A", "/dev/sdb;PV-B")):
+    """Return what LVM's tools say: tags and devices of volumes, ids of labels."""
+    return {"lvs": "\n".join(lines), "pvs": "\n".join(volumes)}
+
+
+def in_lvm():
+    return [FakeDisk(content="LVM2_member", id=name) for name in ("PV-A", "PV-B")]
+
+
+@pytest.mark.parametrize("known", [HERE, CONF], ids=["by the OSD's folder", "by our ceph.conf"])
+def test_only_disks_with_bluestores_label_of_our_cluster_are_ours(known):
+    other = an_osd("00000000-1111-4222-8333-944455566677", "00000000-aaaa-4bbb-8ccc-9ddd0eee0fff")
+    host = machine({}, disks=[an_osd(), other], **known)
+    to_go, stays = seen(reset_of(host, ceph=ceph))
+    assert to_go["disks"][0] == f"/dev/sda: an OSD of Ceph ({OSD})"
+    assert not [line for line in stays if "/dev/sda" in line]
+    reset = reset_of(host, ceph=ceph)
+    reset.carry_out(reset.look())
+    assert [disk.content for disk in host.disks.values()] == ["", "ceph_bluestore"]
+
+
+def test_an_osd_of_a_cluster_of_which_nothing_is_here_stays_and_is_named():
+    host = machine({}, disks=[an_osd()])
+    assert seen(reset_of(host, ceph=ceph)) == (
+        {},
+        [f"/dev/sda holds an OSD of Ceph ({OSD}), of which nothing of ours is here: it stays"],
+    )
+
+
+def test_an_osds_disk_is_found_whatever_its_name():
+    host = machine({}, disks=[an_osd()], **HERE)
+    reset = reset_of(host, ceph=ceph)
+    shown = reset.look()
+    host.exchange("/dev/sda", "/dev/sdb")
+    host.disks["/dev/sda"].hold("ext4")
+    reset.carry_out([one for one in shown if one.step.name == "disks"])
+    assert [disk.content for disk in host.disks.values()] == ["ext4", ""]
 
 
 def test_disks_are_kept_and_named_unless_they_shall_be_wiped():
-    host = machine({"head --bytes=60 /dev/sda": LABEL}, "/dev/sda", "/dev/sdb")
+    host = machine({}, disks=[an_osd()], **HERE)
     to_go, stays = seen(reset_of(host, disks="keep", ceph=ceph))
-    assert to_go == {}
+    assert "disks" not in to_go
     assert stays == [f"/dev/sda still holds an OSD of Ceph ({OSD}): --wipe-disks wipes it"]
 
 
 def test_osds_in_lvm_are_found_by_their_tags():
-    tags = f"  ceph.cluster_fsid={CLUSTER},ceph.osd_fsid={OSD};/dev/sdb(0)\n  ;/dev/sda(0)\n"
-    host = machine({"lvs": tags}, "/dev/sda", "/dev/sdb", "/usr/sbin/lvs")
-    assert seen(reset_of(host, ceph=ceph))[0] == {"disks": (f"/dev/sdb: an OSD of Ceph ({OSD})",)}
+    tags = f"  ceph.cluster_fsid={CLUSTER},ceph.osd_fsid={OSD};/dev/sdb(0)"
+    host = machine(lvm(tags, "  ;/dev/sda(0)"), "/usr/sbin/lvs", disks=in_lvm(), **HERE)
+    assert seen(reset_of(host, ceph=ceph))[0]["disks"] == (f"/dev/sdb: an OSD of Ceph ({OSD})",)
 
 
 def test_a_disk_with_volumes_of_others_beside_an_osd_is_never_wiped():
     osd = f"  ceph.cluster_fsid={CLUSTER},ceph.osd_fsid={OSD}"
-    host = machine({"lvs": f"{osd};/dev/sdb(0)\n  ;/dev/sdb(256),/dev/sda(0)\n"}, "/dev/sdb", "/usr/sbin/lvs")
+    said = lvm(f"{osd};/dev/sdb(0)", "  ;/dev/sdb(256),/dev/sda(0)")
+    host = machine(said, "/usr/sbin/lvs", disks=in_lvm(), **HERE)
     to_go, stays = seen(reset_of(host, ceph=ceph))
-    assert to_go == {}
+    assert "disks" not in to_go
     assert stays == ["/dev/sdb holds an OSD of Ceph beside volumes of others, and is left alone: see `lvs`"]
 
 
-@pytest.mark.parametrize("in_lvm", [True, False])
-def test_the_disks_of_a_cluster_that_cephadm_runs_here_are_left_alone(in_lvm):
-    shown = json.dumps({"/dev/sda": {"ceph_fsid": CLUSTER}})
-    answers = {"head --bytes=60 /dev/sda": LABEL, "ceph-bluestore-tool show-label --dev /dev/sda": shown}
-    if in_lvm:
-        answers = {"lvs": f"  ceph.cluster_fsid={CLUSTER},ceph.osd_fsid={OSD};/dev/sdb(0)\n"}
+@pytest.mark.parametrize("disks", [in_lvm(), [an_osd()]], ids=["in LVM", "straight"])
+def test_the_disks_of_a_cluster_that_cephadm_runs_here_are_left_alone(disks):
+    answers = lvm(f"  ceph.cluster_fsid={CLUSTER},ceph.osd_fsid={OSD};/dev/sdb(0)")
     folder = f"/var/lib/ceph/{CLUSTER}/mon.n1/store"
-    host = machine(answers, "/dev/sda", "/dev/sdb", "/usr/sbin/lvs", folder)
+    host = machine(answers, "/usr/sbin/lvs", folder, disks=disks)
     to_go, stays = seen(reset_of(host, ceph=ceph))
     assert to_go == {}
     assert stays == [f"cephadm runs cluster {CLUSTER}: `cephadm rm-cluster --fsid {CLUSTER} --force` ends it"]
 
 
 def test_a_wiped_disk_belongs_to_root_again():
-    host = machine({"blkid": Result(2, "", ""), "blockdev": str(10**10)}, "/dev/sda", "/dev/sdb")
-    labels = {"/dev/sda": LABEL}
-    rest = host.answer
-
-    def answer(call):
-        if call[0] == "wipefs" and "--all" in call:
-            labels.pop(call[-1], None)
-        return labels.get(call[-1], "") if call[0] == "head" else rest(call)
-
-    host.answer = answer
+    host = machine({}, disks=[an_osd()], **HERE)
     reset = reset_of(host, ceph=ceph)
-    assert reset.carry_out(reset.look()) == ()
-    assert ran(host, "chown") == ["chown root:disk /dev/sda"]
+    reset.carry_out([one for one in reset.look() if one.step.name == "disks"])
+    assert "chown root:disk /dev/sda" in ran(host, "chown")
+    assert host.disks["/dev/sda"].content == ""
 
 
 def test_a_disk_in_use_is_left_and_said_so():
-    host = machine(
-        {"head --bytes=60 /dev/sda": LABEL, "wipefs --all": Result(1, "", "Device or resource busy")},
-        "/dev/sda",
-        "/dev/sdb",
-    )
+    host = machine({}, disks=[an_osd(used="somebody")], **HERE)
     reset = reset_of(host, ceph=ceph)
-    (left,) = reset.carry_out(reset.look())
-    assert "/dev/sda" in left.reason
-    assert "busy" in left.reason
-    assert not ran(host, "dd")
+    (left,) = [one for one in reset.carry_out(reset.look()) if one.key.endswith("disks")]
+    assert "/dev/sda of n1 is in use" in left.reason
+    assert host.disks["/dev/sda"].content == "ceph_bluestore"
 
 
 def test_a_conf_of_another_cluster_stays_and_one_of_ours_goes():
@@ -225,29 +258,29 @@ def test_images_of_other_pools_stay_mapped():
 # ---- LXD -------------------------------------------------------------------------------------------------
 
 
-def blkid(**labels):
-    """Return what blkid answers: a label of btrfs by disk."""
-    return {
-        f"blkid -p -o export /dev/{disk}": f"DEVNAME=/dev/{disk}\nLABEL={label}\nTYPE=btrfs\n"
-        for disk, label in labels.items()
-    }
-
-
 @pytest.mark.parametrize(
-    ("labels", "pools", "given", "ours"),
+    ("labels", "pools", "ours", "named"),
     [
-        ({"sda": "local"}, [], None, []),
-        ({"sda": "local", "sdb": "local"}, [], "/dev/sda", ["/dev/sda"]),
-        ({"sda": "home"}, [], "/dev/sda", []),
-        ({"sda": "tank", "sdb": "home"}, ["tank"], None, ["/dev/sda"]),
+        (
+            ["local", ""],
+            [],
+            [],
+            "/dev/sda holds a pool local (btrfs) that is not surely LXD's here: it stays",
+        ),
+        (["tank", "home"], ["tank"], ["/dev/sda"], ""),
+        (["tank", "tank"], ["tank"], [], "/dev/sdb holds a pool tank (btrfs) that is not surely LXD's"),
+        (["home", ""], ["local"], [], ""),
     ],
-    ids=["a label alone", "the disk that was given", "given to others since", "a pool of LXD's"],
+    ids=["a label alone", "a pool of LXD's", "two of one name", "another name"],
 )
-def test_a_disk_is_lxds_if_it_was_given_or_bears_the_name_of_a_pool_here(labels, pools, given, ours):
-    host = machine(blkid(**labels), *(f"/var/lib/lxd/storage-pools/{pool}/x" for pool in pools))
-    own = {"lxd": {"n1": {"disk": given}}} if given else None
-    to_go, _ = seen(reset_of(host, node_settings=own, lxd=lxd))
+def test_a_disk_is_lxds_if_it_alone_bears_the_name_of_a_pool_here(labels, pools, ours, named):
+    disks = [
+        FakeDisk(content="btrfs" if one else "", id=f"id-{n}", label=one) for n, one in enumerate(labels)
+    ]
+    host = machine({}, *(f"/var/lib/lxd/storage-pools/{pool}/x" for pool in pools), disks=disks)
+    to_go, stays = seen(reset_of(host, lxd=lxd))
     assert [line.partition(":")[0] for line in to_go.get("disks", ())] == ours
+    assert named in "\n".join((*stays, *to_go.get("disks", ())))
 
 
 def test_what_lxd_holds_is_told_without_lxd():

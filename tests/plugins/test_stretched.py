@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from mcloud import CommandError, DiskChoice, Result
-from mcloud.testing import FakeFile, FakeHost
+from mcloud import Result, ServiceError
+from mcloud.testing import FakeDisk, FakeHost
 from mcloud_ceph import client as ceph
 from mcloud_lxd import client as lxd
 from mcloud_lxd import disk
@@ -82,9 +82,10 @@ def test_an_operation_of_lxd(stretch, told):
 
 
 def test_a_disk_that_is_in_use_for_a_moment_yet():
-    files = {"/dev/sdb": FakeFile(kind="block")}
-    host = FakeHost(answer=lambda _call: Result(1, "", "it is busy"), files=files, stretch=0.001)
+    used = FakeDisk(content="btrfs", used="somebody")
+    host = FakeHost(disks={"/dev/sdb": used}, stretch=0.001)
     begun = time.monotonic()
-    with pytest.raises(CommandError):
-        disk.release(host, "dir", DiskChoice(path="/dev/sdb"))
+    with pytest.raises(ServiceError, match="/dev/sdb of n1 is in use"):
+        disk.release(host, lambda found: found.content.type == "btrfs")
     assert time.monotonic() - begun < disk.LETTING_GO / 2
+    assert used.content == "btrfs"

@@ -43,6 +43,11 @@ def blocks(host: Host) -> Sequence[Block]:
     return sorted((block for block in found if block is not None), key=lambda block: block.nodes)
 
 
+def block_of(host: Host, number: str, *nodes: str) -> Block | None:
+    """Return what the kernel tells of a device by its number; None if it is gone. Without its inodes."""
+    return _block(host, number, [(node, "") for node in nodes])
+
+
 def links(host: Host) -> Mapping[str, Sequence[str]]:
     """Return the names under /dev/disk of each node, those by id first."""
     listing = host.run(

@@ -1,6 +1,7 @@
 """The disks an operator could give away: what they are, what is on them, and who uses them."""
 
 import re
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -8,17 +9,15 @@ from mcloud.errors import McloudError
 from mcloud.host import Host
 from mcloud.model import Disk
 from mcloud.survey.blocks import Block, blocks, links, partitions
+from mcloud.survey.contents import UNREADABLE, Content, content
 from mcloud.survey.looking import SECONDS, number, pairs, shown, text, value
-from mcloud.survey.uses import refusal, uses
+from mcloud.survey.uses import Uses, uses
 
 _NO_DISK = re.compile(r"(ram|zram|sr|scd|fd|nbd|rbd|drbd|zd|mtdblock)\d|mmcblk\d+(boot\d|rpmb)")
 """Kernel names of what is no disk of this machine: memory, removable media, others' volumes, firmware."""
 
 _SECTOR = 512
 """Bytes; /sys counts in these whatever the device's own are."""
-
-_NOTHING_FOUND, _SEVERAL_FOUND = 2, 8
-"""Exit statuses of blkid(8) in low-level probing."""
 
 _AT_ONCE = 8
 
@@ -37,24 +36,37 @@ def disks(host: Host) -> tuple[Disk, ...]:
     def disk(block: Block) -> Disk:
         parts = partitions(host, block)
         family = [block, *(by_name[part] for part in parts if part in by_name)]
-        busy = next((use for one in family if (use := used.of(host, one))), "")
-        content, unreadable = _content(host, block)
-        busy = busy or refusal(host, block) or unreadable
-        return _described(host, block).model_copy(
+        found, busy = _looked_into(host, block, use_of(host, used, family), parts)
+        return described(host, block, names).model_copy(
             update={
                 "partitions": len(parts),
-                "content": content or ("partitions" if parts else ""),
-                "busy": shown(busy),
-                "links": tuple(shown(name) for node in block.nodes for name in names.get(node, ())),
+                "content": found.type or ("partitions" if parts else ""),
+                "content_id": found.id,
+                "busy": shown(busy or found.trouble),
             }
         )
 
-    offered = [block for block in known if _is_disk(host, block)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return tuple(pool.map(disk, offered))
+        return tuple(pool.map(disk, [block for block in known if is_disk(host, block)]))
 
 
-def _is_disk(host: Host, block: Block) -> bool:
+def use_of(host: Host, used: Uses, family: Sequence[Block]) -> str:
+    """Return who uses a disk or a partition of it, "" if nobody is known to."""
+    return next((use for one in family if (use := used.of(host, one))), "")
+
+
+def _looked_into(host: Host, block: Block, busy: str, parts: Sequence[str]) -> tuple[Content, str]:
+    """Return what is on a disk, and why it cannot be had."""
+    try:
+        with host.device(block.nodes[0], seconds=SECONDS) as device:
+            busy = busy or device.refusal()
+            return content(host, device, sampled=not (busy or parts)), busy
+    except McloudError as error:
+        return Content(UNREADABLE), busy or error.message
+
+
+def is_disk(host: Host, block: Block) -> bool:
+    """Whether a block device is a whole disk of this machine."""
     if block.partition or _NO_DISK.match(block.name) or number(host, f"{block.folder}/size") == 0:
         return False
     if block.name.startswith("loop"):
@@ -65,7 +77,7 @@ def _is_disk(host: Host, block: Block) -> bool:
     return True
 
 
-def _described(host: Host, block: Block) -> Disk:
+def described(host: Host, block: Block, names: Mapping[str, Sequence[str]]) -> Disk:
     """Return what a disk is, without what is on it: by udev, else by the kernel."""
     folder = block.folder
     udev = dict(pairs(text(host, f"/run/udev/data/b{block.number}")))
@@ -77,9 +89,18 @@ def _described(host: Host, block: Block) -> Disk:
         type=_type(host, block),
         model=shown(model),
         serial=shown(serial or value(host, f"{folder}/serial")),
+        wwn=shown(_world_wide_name(host, block, udev)),
         read_only=value(host, f"{folder}/ro") == "1",
         removable=value(host, f"{folder}/removable") == "1",
+        links=tuple(shown(name) for node in block.nodes for name in names.get(node, ())),
     )
+
+
+def _world_wide_name(host: Host, block: Block, udev: Mapping[str, str]) -> str:
+    """Return what is one disk's alone: the kernel's word first, which is there before udev is."""
+    own = (value(host, f"{block.folder}/{place}") for place in ("device/wwid", "wwid", "dm/uuid", "md/uuid"))
+    by_udev = (udev.get(f"E:{key}", "") for key in ("ID_WWN_WITH_EXTENSION", "ID_WWN", "MD_UUID"))
+    return next(filter(None, (*own, *by_udev)), "")
 
 
 def _type(host: Host, block: Block) -> Literal["hdd", "ssd", "nvme", "loop", "other"]:
@@ -90,20 +111,3 @@ def _type(host: Host, block: Block) -> Literal["hdd", "ssd", "nvme", "loop", "ot
     if re.match(r"sd|mmcblk|pmem|cciss|ida|dasd", block.name):
         return "hdd" if value(host, f"{block.folder}/queue/rotational") == "1" else "ssd"
     return "other"  # Virtual disks and arrays say they turn, or do not, whatever is behind them.
-
-
-def _content(host: Host, block: Block) -> tuple[str, str]:
-    """Return the signature found on a disk, and why it could not be looked for."""
-    argv = ["blkid", "-p", "-o", "export", block.nodes[0]]
-    try:
-        said = host.run(argv, check=False, seconds=SECONDS)
-    except McloudError as error:
-        return "unknown", error.message
-    if said.status == _SEVERAL_FOUND:
-        return "several signatures", ""
-    if said.ok:
-        found = dict(pairs(said.stdout))
-        return shown(found.get("TYPE") or found.get("PTTYPE") or "unknown"), ""
-    if said.status == _NOTHING_FOUND and not said.stderr.strip():
-        return "", ""
-    return "unknown", f"cannot be read: {said.stderr.strip() or f'blkid ended with status {said.status}'}"

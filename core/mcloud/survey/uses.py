@@ -1,23 +1,12 @@
 """Who uses a block device: mounts, swap, what is built on it, locks, and in the end the kernel's own word."""
 
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mcloud.errors import McloudError
 from mcloud.host import Host
 from mcloud.survey.blocks import Block
-from mcloud.survey.looking import SECONDS, said, shown, text
-
-_TRY = """
-import errno, os, sys
-try:
-    os.close(os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC))
-except OSError as error:
-    print("in use" if error.errno == errno.EBUSY else "cannot be opened: " + error.strerror)
-"""
-"""open(2): O_EXCL without O_CREAT on a block device fails with EBUSY if the system uses it. Reads only."""
+from mcloud.survey.looking import said, shown, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +58,6 @@ def uses(host: Host, links: Mapping[str, Sequence[str]]) -> Uses:
         ),
         locks=dict(_locks(text(host, "/proc/locks"))),
     )
-
-
-def refusal(host: Host, block: Block) -> str:
-    """Ask the kernel whether a device can be had; return why not, "" if it can."""
-    try:
-        argv = [sys.executable, "-I", "-S", "-c", _TRY, block.nodes[0]]
-        return shown(host.run(argv, seconds=SECONDS).stdout)
-    except McloudError as error:
-        return shown(f"cannot be tried: {error.message}")
 
 
 def _mounts(listing: str) -> Iterable[tuple[str, str, str]]:

@@ -3,6 +3,7 @@
 from mcloud.testing.channel import MemoryChannel
 from mcloud.testing.cloud import FakeCloud, Outcome
 from mcloud.testing.contract import PluginContract
+from mcloud.testing.disks import FakeDisk
 from mcloud.testing.filing import FakeFile
 from mcloud.testing.folder import memory_folder
 from mcloud.testing.host import Call, FakeHost, PowerLost
@@ -13,6 +14,7 @@ from mcloud.testing.walk import Walk
 __all__ = [
     "Call",
     "FakeCloud",
+    "FakeDisk",
     "FakeFile",
     "FakeHost",
     "MemoryChannel",

@@ -15,6 +15,7 @@ from mcloud.commands import ended_badly, not_there
 from mcloud.errors import PluginError, ServiceError
 from mcloud.host import FileImage, FileStat, Result
 from mcloud.secrets import Secrets
+from mcloud.testing.disks import WithDisks, disks_answer, kernel_says
 from mcloud.testing.filing import FakeFile, Filing
 
 
@@ -44,7 +45,7 @@ class PowerLost(BaseException):
 
 
 @dataclass
-class FakeHost:
+class FakeHost(WithDisks):
     """A machine whose commands are answered by a function and whose files are in memory.
 
     As `LocalHost` does, it refuses secrets in arguments, variables and open files, and a command
@@ -100,7 +101,8 @@ class FakeHost:
             self.calls.append(call)
         try:
             self.use(f"run {argv[0]}")
-            said = self.answer(call)
+            about_disks = disks_answer(self, call)
+            said = self.answer(call) if about_disks is None else about_disks
         except ServiceError as no:
             said = Result(1, "", str(no))
         if self.off:
@@ -118,6 +120,8 @@ class FakeHost:
     def read(self, path: str) -> str | None:
         """Return a text file's content, as `Host.read` says."""
         self.use(f"read {path}")
+        if (shown := kernel_says(self.disks, path)) is not None:
+            return shown
         file = self.files.get(self._at(path))
         if (file is not None and file.kind == "folder") or (file is None and self._names(path)):
             raise ServiceError(f"cannot read {path}: Is a directory")
@@ -168,6 +172,8 @@ class FakeHost:
         """Return what is at a path, as `Host.stat` says; folders are where files are in them."""
         self.use(f"stat {path}")
         file = self.files.get(self._at(path))
+        if file is None and self.disk(path) is not None:
+            file = FakeFile(kind="block", mode=0o660)
         if file is None and (self._names(path) or path in self.made):
             file = FakeFile(kind="folder", mode=0o755)
         if file is None or file.kind == "link":

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from mcloud import DiskChoice, Node, find_disk, stable_path
+from mcloud import DiskChoice, Node
 from mcloud_ceph.settings import CephNode, CephSettings
 
 CLUSTER = "ceph"
@@ -100,11 +100,3 @@ def comes_back(node: Node, nodes: Sequence[Node]) -> bool:
 def step_name(disk: DiskChoice) -> str:
     """Return a disk's name as part of a step's name, in kebab-case."""
     return "osd-" + re.sub(r"[^a-z0-9]+", "-", disk.path.removeprefix("/dev/").removeprefix("disk/").lower())
-
-
-def lasting_path(node: Node, choice: DiskChoice) -> str:
-    """Return the name under which the disk is found after a reboot too."""
-    if choice.path.startswith("/dev/disk/"):
-        return choice.path
-    found = find_disk(node, choice)
-    return stable_path(found) if found else choice.path

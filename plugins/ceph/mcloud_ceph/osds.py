@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from mcloud import (
+    Bears,
     DiskChoice,
+    HeldDisk,
     Host,
     JoinToken,
     Node,
@@ -13,19 +15,28 @@ from mcloud import (
     Step,
     StepContext,
     disk_loss,
-    wipe_disk,
+    disks_bearing,
+    free_disks,
+    hold_disk,
+    look_at_disk,
 )
 from mcloud_ceph import client, disks, tokens, units
 from mcloud_ceph.conffile import fsid_at, fsid_here
 from mcloud_ceph.files import ADMIN_KEYRING, STATE, keyring
-from mcloud_ceph.layout import lasting_path, osd_uuid, step_name
+from mcloud_ceph.layout import osd_uuid, step_name
 from mcloud_ceph.timing import MAKING
 
 OSDS = f"{STATE}/osd"
 _UP = "active"
 
-_OWN = "for i in $$(seq 60); do [ -b BLOCK ] && exec chown ceph:ceph BLOCK; sleep 1; done; exit 1"
-"""Shell that waits for a disk and gives it to Ceph (`$$`: systemd's `$`)."""
+_OWN = (
+    "for i in $$(seq 60); do for disk in BLOCK $$(find /dev -xdev -type b); do "
+    "head --bytes=60 $$disk 2>/dev/null | grep --quiet UUID || continue; "
+    "[ $$disk -ef BLOCK ] || ln --symbolic --force --no-dereference $$disk BLOCK; "
+    "exec chown ceph:ceph $$disk; done; sleep 1; done; exit 1"
+)
+"""Shell that waits for a disk and gives it to Ceph, told by its label: a name may be another disk's after a
+boot (`$$`: systemd's `$`)."""
 
 
 def make(node: Node, disk: DiskChoice, *, back: bool = False) -> Step:
@@ -34,7 +45,7 @@ def make(node: Node, disk: DiskChoice, *, back: bool = False) -> Step:
         name=step_name(disk),
         run=partial(_run, node, disk),
         probe=partial(_probe, node, disk, back),
-        undo=partial(_undo, disk),
+        undo=_undo,
         needs=() if node.founder else (JoinToken,),
         destroys=(disk_loss(node, disk),) if disk.wipe else (),
         loses=(f"all that Ceph keeps on {disk.path} of {node.name}",),
@@ -46,14 +57,15 @@ def _run(node: Node, disk: DiskChoice, ctx: StepContext) -> None:
     host, ticket = ctx.host, _ticket(node, disk, ctx)
     ctx.keep("uuid", ticket.uuid)
     folder = f"{OSDS}/ceph-{ticket.number}"
-    if not (_is_of(host, ticket, folder=folder) and _holds(host, disk, ticket.uuid)):
+    if not (_is_of(host, ticket, folder=folder) and _holds(host, node, disk, ticket.uuid)):
         if before := _number(host, ticket.uuid):
             _forget_here(host, before)
-        _clear(node, disk, host, uuid=ticket.uuid)
-        _make_store(host, ticket, folder=folder, path=lasting_path(node, disk))
-    # At boot the disk is root's again, and may appear later than the unit is started.
+        with hold_disk(ctx, node, disk, ours=partial(disks.is_of, ticket.uuid)) as held:
+            held.clear()
+            _make_store(host, ticket, folder=folder, held=held)
+    # At boot the disk is root's again, and may appear later than the unit is started, or under another name.
     ctx.keep_file(units.drop_in(_unit(ticket.number)))
-    own = _OWN.replace("BLOCK", f"{folder}/block")
+    own = _OWN.replace("BLOCK", f"{folder}/block").replace("UUID", ticket.uuid)
     units.add_to(host, _unit(ticket.number), {"ExecStartPre": f"+/bin/sh -c '{own}'"})
 
 
@@ -71,29 +83,16 @@ def _ticket(node: Node, disk: DiskChoice, ctx: StepContext) -> tokens.OsdTicket:
     )
 
 
-def _clear(node: Node, disk: DiskChoice, host: Host, *, uuid: str) -> None:
-    """Look once more before the disk is taken: what is on it may only go if the plan said so."""
-    found = disks.content(host, disk.path)
-    half_made = disks.owner(host, disk.path) == uuid
-    if found and not disk.wipe and not half_made:
-        raise ServiceError(
-            f"{disk.path} of {node.name} is not empty ({', '.join(found)}) and was not to be wiped",
-            hint="say `wipe: true` for this disk if what is on it may be destroyed, or name another disk",
-        )
-    if found or half_made:
-        wipe_disk(host, disk.path)
-
-
-def _make_store(host: Host, ticket: tokens.OsdTicket, *, folder: str, path: str) -> None:
+def _make_store(host: Host, ticket: tokens.OsdTicket, *, folder: str, held: HeldDisk) -> None:
     host.run(["rm", "--recursive", "--force", folder])
     # Written ahead of mkfs, which writes the same: by it an undo knows a folder that was left half-made.
     host.write(f"{folder}/fsid", f"{ticket.uuid}\n")
     host.write(f"{folder}/keyring", _keyring(ticket), mode=0o600)
-    host.run(["ln", "--symbolic", path, f"{folder}/block"])
+    host.run(["ln", "--symbolic", held.lasting, f"{folder}/block"])
     host.run(["chown", "ceph:ceph", folder, f"{folder}/fsid", f"{folder}/keyring", f"{folder}/block"])
     host.run(["chmod", "0750", folder])
     who = ["--id", str(ticket.number), "--osd-uuid", ticket.uuid, "--setuser", "ceph", "--setgroup", "ceph"]
-    host.run(["ceph-osd", "--mkfs", *who, *MAKING], seconds=300)
+    held.make(["ceph-osd", "--mkfs", *who, *MAKING], name=held.lasting, seconds=300)
 
 
 def _probe(node: Node, disk: DiskChoice, back: bool, ctx: StepContext) -> tuple[()] | None:  # noqa: FBT001 - a partial
@@ -105,7 +104,7 @@ def _probe(node: Node, disk: DiskChoice, back: bool, ctx: StepContext) -> tuple[
         and host.stat(f"{OSDS}/ceph-{number}/ready") is not None
         and units.is_changed(host, _unit(number))
         # Not so where the disk was replaced by another one since.
-        and _holds(host, disk, uuid)
+        and _holds(host, node, disk, uuid)
         and (not back or client.lets_in(host, f"osd.{number}", f"{OSDS}/ceph-{number}/keyring"))
     )
     return () if made else None
@@ -120,10 +119,10 @@ def _keyring(ticket: tokens.OsdTicket) -> str:
     return keyring(f"osd.{ticket.number}", ticket.key.get_secret_value())
 
 
-def _holds(host: Host, disk: DiskChoice, uuid: str) -> bool:
+def _holds(host: Host, node: Node, disk: DiskChoice, uuid: str) -> bool:
     """Say whether a disk is there and is that OSD's."""
-    found = host.stat(disk.path)
-    return found is not None and found.kind == "block" and disks.owner(host, disk.path) == uuid
+    found = look_at_disk(host, node, disk, ours=partial(disks.is_of, uuid))
+    return found is not None and disks.is_of(uuid, found)
 
 
 def _forget_here(host: Host, number: str) -> None:
@@ -133,8 +132,8 @@ def _forget_here(host: Host, number: str) -> None:
     host.run(["rm", "--recursive", "--force", f"{OSDS}/ceph-{number}"])
 
 
-def _undo(disk: DiskChoice, ctx: StepContext) -> None:
-    """Free the disk, whatever the others say, and tell the monitors if they answer."""
+def _undo(ctx: StepContext) -> None:
+    """Free the disk, whatever it is called and the others say, and tell the monitors if they answer."""
     host, uuid = ctx.host, ctx.kept("uuid")
     if uuid is None:
         return
@@ -142,11 +141,7 @@ def _undo(disk: DiskChoice, ctx: StepContext) -> None:
     if number is not None:
         units.stop(host, _unit(number))
         units.take_from(host, _unit(number))
-    # Only what this OSD left: the disk may have another owner by now, or be gone.
-    device = host.stat(disk.path)
-    if device is not None and device.kind == "block" and disks.owner(host, disk.path) == uuid:
-        wipe_disk(host, disk.path)
-        host.run(["chown", "root:disk", disk.path])
+    give_back(host, partial(disks.is_of, uuid))
     if number is not None:
         host.run(["rm", "--recursive", "--force", f"{OSDS}/ceph-{number}"])
         if host.stat(ADMIN_KEYRING) is None:
@@ -154,6 +149,17 @@ def _undo(disk: DiskChoice, ctx: StepContext) -> None:
             ctx.report(f"if the others stay, osd.{number} is still in their list: {purge}")
         elif client.answers(host):
             client.tell(host, _forget(number), seconds=15)
+
+
+def give_back(host: Host, bears: Bears) -> None:
+    """Wipe the disks that bear a label of ours, and give them back to root.
+
+    Only what our OSDs left: a disk may have another owner by now, another name, or be gone.
+    """
+    # First, as it is the label that tells whose they are: should we be cut off here, it is all done again.
+    for found in disks_bearing(host, bears):
+        host.run(["chown", "root:disk", found.disk.device])
+    free_disks(host, bears)
 
 
 def _forget(number: str) -> list[client.Command]:

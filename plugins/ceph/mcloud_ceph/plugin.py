@@ -109,6 +109,6 @@ def adapt(node: Node, nodes: Sequence[Node], settings: CephSettings) -> Iterator
 
 
 @hookimpl
-def reset(node: Node, disks: str) -> Iterator[Step]:
+def reset(disks: str) -> Iterator[Step]:
     """End Ceph on this machine."""
-    return steps(node, wipe=disks == "wipe")
+    return steps(wipe=disks == "wipe")

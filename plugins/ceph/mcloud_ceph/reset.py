@@ -6,7 +6,6 @@ from functools import partial
 
 from mcloud import (
     Host,
-    Node,
     Offer,
     ServiceError,
     Step,
@@ -28,7 +27,7 @@ _MAPPED = "/sys/bus/rbd/devices"
 _SYSTEMD = ("/etc/systemd/system", "/run/systemd/system")
 
 
-def steps(node: Node, *, wipe: bool) -> Iterator[Step]:
+def steps(*, wipe: bool) -> Iterator[Step]:
     """Yield all that ends Ceph here; its users (LXD's pools) are gone by then."""
     yield Step(
         name="mappings", run=_unmap, probe=_mappings, offers=(StoragePool, StorageAccess),
@@ -36,8 +35,8 @@ def steps(node: Node, *, wipe: bool) -> Iterator[Step]:
     yield Step(name="daemons", run=_stop, probe=_daemons)
     yield Step(
         name="disks",
-        run=partial(wipe_all, node.survey.disks),
-        probe=partial(probe_disks, node.survey.disks, wipe=wipe),
+        run=wipe_all,
+        probe=partial(probe_disks, wipe=wipe),
         destroys=("all that Ceph keeps on the disks named above",),
     )
     yield Step(

@@ -1,13 +1,14 @@
 """The disks of OSDs on this machine, told by their labels alone, and wiped by `mcloud reset`."""
 
-import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from mcloud import Disk, Host, Offer, ServiceError, StepContext, wipe_disk
-from mcloud_ceph.disks import owner
+from mcloud import DiskFound, Host, Offer, StepContext, disks_bearing
+from mcloud_ceph.conffile import fsid_at
+from mcloud_ceph.disks import cluster_of, owner
 from mcloud_ceph.files import STATE
+from mcloud_ceph.osds import OSDS, give_back
+from mcloud_ceph.ownership import ceph_is_ours
 
 _CLUSTER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -17,45 +18,43 @@ def clusters_of_cephadm(host: Host) -> Sequence[str]:
     return [name for name in host.list(STATE) if _CLUSTER.fullmatch(name)]
 
 
-def with_bluestore(host: Host, disks: Sequence[Disk]) -> Iterator[tuple[str, str]]:
-    """Yield each disk that BlueStore has labelled, or that LVM gives to an OSD, and in words whose it is.
+class Ours:
+    """Which disks are OSDs of this machine's own cluster: by the OSDs' folders here, and by our ceph.conf."""
 
-    Not those of a cluster that cephadm runs here.
-    """
-    others = clusters_of_cephadm(host)
-    in_lvm = _osds_in_lvm(host, others)
-    for disk in disks:
-        osd = None
-        with suppress(ServiceError):  # no medium in it, or it cannot be read: nothing of ours to be wiped
-            osd = owner(host, disk.device)
-        if osd is not None and not (others and _cluster_of(host, disk.device) in others):
-            yield disk.device, f"an OSD of Ceph ({osd})"
-        elif disk.device in in_lvm:
-            yield disk.device, f"an OSD of Ceph ({in_lvm[disk.device]})"
+    def __init__(self, host: Host) -> None:
+        """Look at what there is of the cluster on this machine."""
+        here = ceph_is_ours(host)
+        texts = (host.read(f"{OSDS}/{name}/fsid") for name in host.list(OSDS)) if here else ()
+        self._osds = {text.strip() for text in texts if text}
+        self._others = clusters_of_cephadm(host)
+        self._cluster = (fsid_at(host) or "") if here else ""
+        osds, others = _volumes(host, self._is)
+        ids = _ids_of_volumes(host) if osds else {}
+        self._volumes = {ids[disk]: osd for disk, osd in osds.items() if disk not in others and disk in ids}
 
+    def __call__(self, found: DiskFound) -> bool:
+        """Say whether a disk is an OSD's of ours, and nothing of others is on it."""
+        osd = owner(found.content)
+        return self._is(osd, cluster_of(found.content)) if osd else bool(self.osd_in_lvm(found))
 
-def _cluster_of(host: Host, path: str) -> str:
-    """Return the id of the cluster in BlueStore's label of a disk; "" if it cannot be read."""
-    shown = host.run(["ceph-bluestore-tool", "show-label", "--dev", path], check=False, seconds=30).stdout
-    with suppress(ValueError, KeyError, TypeError):
-        return str(json.loads(shown)[path]["ceph_fsid"])
-    return ""
+    def osd_in_lvm(self, found: DiskFound) -> str:
+        """Return the OSD to which LVM gives a disk; "" if it is not LVM's, or of others, too."""
+        return self._volumes.get(found.content.id, "") if found.content.type == "LVM2_member" else ""
+
+    def _is(self, osd: str, cluster: str) -> bool:
+        if cluster and cluster in self._others:
+            return False
+        return osd in self._osds or bool(cluster and cluster == self._cluster)
 
 
 def shared_in_lvm(host: Host) -> Sequence[str]:
     """Return the disks on which LVM keeps volumes of others beside an OSD: never wiped."""
-    osds, others = _volumes(host, clusters_of_cephadm(host))
+    osds, others = _volumes(host, lambda _osd, cluster: cluster not in clusters_of_cephadm(host))
     return sorted(osds.keys() & others)
 
 
-def _osds_in_lvm(host: Host, clusters: Sequence[str]) -> dict[str, str]:
-    """Return the OSDs that `ceph-volume` made, by disk; not on disks that hold anything else."""
-    osds, others = _volumes(host, clusters)
-    return {disk: osd for disk, osd in osds.items() if disk not in others}
-
-
-def _volumes(host: Host, clusters: Sequence[str]) -> tuple[dict[str, str], set[str]]:
-    """Return OSDs by disk, and the disks with volumes that are no OSD's, or of one of these clusters.
+def _volumes(host: Host, is_ours: Callable[[str, str], bool]) -> tuple[dict[str, str], set[str]]:
+    """Return our OSDs by disk, and the disks with volumes that are no OSD's, or another's.
 
     `ceph-volume` tags what it makes (`ceph.osd_fsid=...`). Hidden volumes count: a thin pool has its
     space by them alone.
@@ -67,30 +66,47 @@ def _volumes(host: Host, clusters: Sequence[str]) -> tuple[dict[str, str], set[s
     for line in host.run(asked, check=False, seconds=30).stdout.splitlines():
         tags, _, devices = line.strip().partition(";")
         osd = re.search(r"ceph\.osd_fsid=([0-9a-f-]{36})", tags)
+        cluster = re.search(r"ceph\.cluster_fsid=([0-9a-f-]{36})", tags)
         disks = {device.partition("(")[0] for device in devices.split(",")}
-        if osd and not any(f"ceph.cluster_fsid={other}" in tags for other in clusters):
+        if osd and is_ours(osd[1], cluster[1] if cluster else ""):
             osds |= dict.fromkeys(disks, osd[1])
         else:
             others |= disks
     return osds, others
 
 
-def probe_disks(disks: Sequence[Disk], ctx: StepContext, *, wipe: bool) -> Sequence[Offer] | None:
-    """Look for disks of OSDs; without `wipe` they only are named."""
-    found = list(with_bluestore(ctx.host, disks))
-    for path, what in found:
-        ctx.report(f"{path}: {what}" if wipe else f"{path} still holds {what}: --wipe-disks wipes it")
-    return None if found and wipe else ()
+def _ids_of_volumes(host: Host) -> Mapping[str, str]:
+    """Return the ids in LVM's labels by disk, as blkid(8) tells them."""
+    asked = ["pvs", "--noheadings", "--separator", ";", "--options", "pv_name,pv_uuid"]
+    lines = host.run(asked, check=False, seconds=30).stdout.splitlines()
+    pairs = (line.strip().partition(";") for line in lines)
+    return {name: uuid for name, _, uuid in pairs if uuid}
 
 
-def wipe_all(disks: Sequence[Disk], ctx: StepContext) -> None:
+def probe_disks(ctx: StepContext, *, wipe: bool) -> Sequence[Offer] | None:
+    """Look for disks of OSDs; without `wipe`, and those of others, they only are named."""
+    ours = Ours(ctx.host)
+    found = list(_named(ctx.host, ours))
+    for path, what, own in found:
+        if not own:
+            ctx.report(f"{path} holds {what}, of which nothing of ours is here: it stays")
+        else:
+            ctx.report(f"{path}: {what}" if wipe else f"{path} still holds {what}: --wipe-disks wipes it")
+    return None if wipe and any(own for _path, _what, own in found) else ()
+
+
+def _named(host: Host, ours: Ours) -> Iterator[tuple[str, str, bool]]:
+    """Yield path, what it is in words, and whether it is ours, of each disk of an OSD."""
+    others = clusters_of_cephadm(host)
+
+    def is_osds(found: DiskFound) -> bool:
+        return ours(found) or bool(owner(found.content) and cluster_of(found.content) not in others)
+
+    for found in disks_bearing(host, is_osds):
+        osd = owner(found.content) or ours.osd_in_lvm(found)
+        yield found.disk.device, f"an OSD of Ceph ({osd})", ours(found)
+
+
+def wipe_all(ctx: StepContext) -> None:
     """Wipe all disks of OSDs. Raises ServiceError that names those that could not be."""
-    failed = []
-    for path, _what in list(with_bluestore(ctx.host, disks)):
-        try:
-            wipe_disk(ctx.host, path)
-            ctx.host.run(["chown", "root:disk", path])
-        except ServiceError as error:
-            failed.append(f"{path}: {error}")
-    if failed:
-        raise ServiceError("; ".join(failed), hint="`lsblk` and `fuser -v` tell who uses a disk; end that")
+    give_back(ctx.host, Ours(ctx.host))

@@ -32,7 +32,8 @@ from mcloud_lxd.cluster_client import (
     remove_member,
     revoke_tokens,
 )
-from mcloud_lxd.local import LocalPool, destroyed, leave_with_disk, member_part, prepare_disk
+from mcloud_lxd.given import given_disk
+from mcloud_lxd.local import LocalPool, destroyed, leave_with_disk
 from mcloud_lxd.looks import PORT
 from mcloud_lxd.reach import is_reached, refuse_taken_port
 from mcloud_lxd.readiness import IN, OUT, PATIENCE, await_lxd
@@ -44,7 +45,7 @@ def founding_step(node: Node, local: Local | None) -> Step:
         name="cluster",
         run=partial(_found, node),
         probe=partial(_see_membership, node),
-        undo=partial(_leave, node.name, local),
+        undo=partial(_leave, node, local),
         loses=(f"all instances on {node.name}, and LXD's settings there",),
     )
 
@@ -65,7 +66,7 @@ def joining_step(node: Node, nodes: Sequence[Node], local: Local | None) -> Step
         name="member",
         run=partial(_join, node, local),
         probe=partial(_see_membership, node),
-        undo=partial(_leave, node.name, local),
+        undo=partial(_leave, node, local),
         needs=(JoinToken,),
         wants=(NetworkAccess, StorageAccess) if there else (),
         destroys=(*destroyed(node, local), *lost_by_joining(node)),
@@ -93,7 +94,7 @@ def _see_membership(node: Node, ctx: StepContext) -> Sequence[Offer] | None:
 
 
 def _found(node: Node, ctx: StepContext) -> None:
-    _wake(ctx, node.name, None, patience=PATIENCE)
+    _wake(ctx, node, None, patience=PATIENCE)
     if _is_in_already(ctx, node.name):
         return
     refuse_taken_port(ctx.host, node.address, PORT)
@@ -131,12 +132,12 @@ def _are_out(names: Sequence[str], ctx: StepContext) -> Sequence[Offer] | None:
 def _join(node: Node, local: Local | None, ctx: StepContext) -> None:
     invitation = Invitation.model_validate_json(ctx.token.get_secret_value())
     # The step before has waited already.
-    _wake(ctx, node.name, local, patience=10)
+    _wake(ctx, node, local, patience=10)
     if _is_in_already(ctx, node.name):
         if not invitation.token:
             return
         ctx.report("the others wrote this machine out meanwhile; its LXD is emptied and joins anew")
-        leave_with_disk(ctx, node.name, local)
+        leave_with_disk(ctx, node, local)
         await_lxd(ctx)
     if not invitation.token:
         raise ServiceError(
@@ -147,18 +148,18 @@ def _join(node: Node, local: Local | None, ctx: StepContext) -> None:
     keep_whole(ctx)
     if server(ctx.host).config.get("cluster.https_address"):
         set_config(ctx.host, {"cluster.https_address": ""})
-    own = {LOCAL: member_part(node.name, local)} if local is not None else {}
-    prepare_disk(ctx, node.name, local)
-    join(
-        ctx.host,
-        name=node.name,
-        address=address_of(node),
-        invitation=invitation,
-        gives={
-            "storage-pool": {**invitation.pools, **own},
-            "network": {name: {"parent": _parent(name, ctx)} for name in invitation.uplinks},
-        },
-    )
+    with given_disk(ctx, node, local) as part:
+        own = {LOCAL: part} if local is not None else {}
+        join(
+            ctx.host,
+            name=node.name,
+            address=address_of(node),
+            invitation=invitation,
+            gives={
+                "storage-pool": {**invitation.pools, **own},
+                "network": {name: {"parent": _parent(name, ctx)} for name in invitation.uplinks},
+            },
+        )
 
 
 def _parent(network: str, ctx: StepContext) -> str:
@@ -188,11 +189,11 @@ def _is_in_already(ctx: StepContext, name: str) -> bool:
     return bool(current)
 
 
-def _leave(name: str, local: Local | None, ctx: StepContext) -> None:
-    leave_with_disk(ctx, name, local)
+def _leave(node: Node, local: Local | None, ctx: StepContext) -> None:
+    leave_with_disk(ctx, node, local)
 
 
-def _wake(ctx: StepContext, name: str, local: Local | None, *, patience: float) -> None:
+def _wake(ctx: StepContext, node: Node, local: Local | None, *, patience: float) -> None:
     """Have LXD running and at rest. One that hangs in what an earlier try of ours began is emptied.
 
     A power cut leaves it so, and sometimes LXD 5.0 itself, when others join at the same moment.
@@ -203,5 +204,5 @@ def _wake(ctx: StepContext, name: str, local: Local | None, *, patience: float) 
         if ctx.kept("began") is None:
             raise
         ctx.report("LXD hangs since an earlier try; it is emptied")
-        leave_with_disk(ctx, name, local)
+        leave_with_disk(ctx, node, local)
         await_lxd(ctx)

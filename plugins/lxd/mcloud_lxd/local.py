@@ -1,15 +1,14 @@
 """The pool `local`, a part of it on each machine, and LXD's own volumes on it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from mcloud import Host, Node, Offer, Step, StepContext, disk_loss
 from mcloud_lxd.choice import LOCAL, Local
 from mcloud_lxd.client import LxdError, call, look, remove, server, set_config
-from mcloud_lxd.disk import prepare, release
 from mcloud_lxd.everywhere import Wanted, is_made, make_everywhere
+from mcloud_lxd.given import free_given, given_disk
 from mcloud_lxd.leaving import leave
-from mcloud_lxd.machine import clear_half_made
 
 VOLUMES = {"storage.images_volume": "images", "storage.backups_volume": "backups"}
 """LXD's own volumes on `local`, by the key of the server's configuration that names them."""
@@ -29,9 +28,9 @@ def pool_step(node: Node, local: Local) -> Step:
     disk = local.disks.get(node.name)
     return Step(
         name="local-pool",
-        run=partial(_make_pool, node.name, local),
+        run=partial(_make_pool, node, local),
         probe=partial(_see_pool, node.name, local),
-        undo=partial(_leave_pool, node.name, local),
+        undo=partial(_leave_pool, node, local),
         offers=(LocalPool,),
         destroys=destroyed(node, local),
         loses=(
@@ -56,64 +55,48 @@ def destroyed(node: Node, local: Local | None) -> tuple[str, ...]:
     return (disk_loss(node, disk),) if disk is not None and disk.wipe else ()
 
 
-def member_part(name: str, local: Local) -> dict[str, str]:
-    """Return a machine's own part of the pool's configuration."""
-    disk = local.disks.get(name)
-    return {"source": disk.path} if disk is not None else {}
-
-
-def prepare_disk(ctx: StepContext, name: str, local: Local | None) -> None:
-    """Blank this machine's disk, if it gives one. Journalled before: what is on it later is ours."""
-    if local is not None:
-        clear_half_made(ctx, LOCAL)
-    disk = local.disks.get(name) if local is not None else None
-    if disk is not None:
-        ours = ctx.kept("disk") is not None
-        prepare(ctx.host, disk, ours=ours)
-        ctx.keep("disk", disk.path)
-
-
-def leave_with_disk(ctx: StepContext, name: str, local: Local | None) -> None:
-    """Leave the cluster, empty LXD, and free the disk of LXD's labels."""
+def leave_with_disk(ctx: StepContext, node: Node, local: Local | None) -> None:
+    """Leave the cluster, empty LXD, and free the disk that it has its pool on."""
 
     def dismantle(host: Host) -> None:
-        if local is not None:
-            release(host, local.driver, local.disks.get(name))
+        free_given(ctx, node, local, host)
 
-    leave(ctx, name, dismantle)
+    leave(ctx, node.name, dismantle)
 
 
-def _wanted(name: str, local: Local) -> Wanted:
+def _wanted(name: str, local: Local, part: Mapping[str, str]) -> Wanted:
     return Wanted(
         kind="storage-pools",
         name=LOCAL,
         type=local.driver,
         description="Storage of each machine",
-        member_config={name: member_part(name, local)},
+        member_config={name: part},
     )
 
 
-def _make_pool(name: str, local: Local, ctx: StepContext) -> None:
-    wanted = _wanted(name, local)
+def _make_pool(node: Node, local: Local, ctx: StepContext) -> None:
+    wanted = _wanted(node.name, local, {})
     there = look(ctx.host, f"/1.0/{wanted.path}")
-    if there is not None and there["status"] != "Created":
+    if there is not None and there["status"] == "Created":
+        make_everywhere(ctx.host, wanted)
+        return
+    if there is not None:
         remove(ctx.host, wanted.path)
-    if there is None or there["status"] != "Created":
-        prepare_disk(ctx, name, local)
-    make_everywhere(ctx.host, wanted)
+    with given_disk(ctx, node, local) as part:
+        make_everywhere(ctx.host, _wanted(node.name, local, part))
 
 
 def _see_pool(name: str, local: Local, ctx: StepContext) -> Sequence[Offer] | None:
     try:
-        made = is_made(ctx.host, _wanted(name, local), [name])
+        made = is_made(ctx.host, _wanted(name, local, {}), [name])
     except LxdError:
         return None
     return (LocalPool(driver=local.driver),) if made else None
 
 
-def _leave_pool(name: str, local: Local, ctx: StepContext) -> None:
+def _leave_pool(node: Node, local: Local, ctx: StepContext) -> None:
     """Take this machine's part away. The pool is all members', so that is to leave them."""
-    leave_with_disk(ctx, name, local)
+    leave_with_disk(ctx, node, local)
 
 
 def _make_volumes(name: str, ctx: StepContext) -> None:

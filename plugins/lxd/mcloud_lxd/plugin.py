@@ -121,6 +121,6 @@ def adapt(
 
 
 @hookimpl
-def reset(node: Node, node_settings: NodeSettings | None, disks: str) -> Iterator[Step]:
+def reset(disks: str) -> Iterator[Step]:
     """End LXD on this machine."""
-    return steps(node, (node_settings or {}).get(node.name), wipe=disks == "wipe")
+    return steps(wipe=disks == "wipe")

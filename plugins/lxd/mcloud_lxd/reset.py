@@ -7,12 +7,11 @@ from contextlib import suppress
 from functools import partial
 
 from mcloud import (
-    Disk,
-    DiskChoice,
+    Bears,
+    DiskFound,
     Host,
     NetworkAccess,
     NetworkUplink,
-    Node,
     Offer,
     ServiceError,
     Step,
@@ -20,16 +19,12 @@ from mcloud import (
     StorageAccess,
     StoragePool,
     VirtualNetworks,
-    wipe_disk,
+    disks_bearing,
 )
 from mcloud_lxd.choice import LOCAL
 from mcloud_lxd.client import SNAP_SOCKET
-from mcloud_lxd.disk import close, release
+from mcloud_lxd.disk import DRIVERS, close, close_file, pool_on, release
 from mcloud_lxd.machine import FOLDER, empty, switches
-from mcloud_lxd.settings import LxdNode
-
-DRIVERS = {"btrfs": "btrfs", "zfs_member": "zfs", "LVM2_member": "lvm"}
-"""LXD's storage drivers that take disks, by the type blkid(8) gives to such a disk."""
 
 _SNAPS = SNAP_SOCKET.rpartition("/")[0]
 
@@ -42,12 +37,11 @@ with sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True, timeout=3) as data
 """LXD's database of one member (internal/server/db/node/schema.go), read while nobody answers."""
 
 
-def steps(node: Node, own: LxdNode | None, *, wipe: bool) -> Iterator[Step]:
+def steps(*, wipe: bool) -> Iterator[Step]:
     """Yield all that ends LXD's part here, before the services that it uses."""
-    given = own.disk if own is not None else None
     yield Step(
         name="server",
-        run=partial(_empty, node.survey.disks, given, wipe=wipe),
+        run=partial(_empty, wipe=wipe),
         probe=_used,
         wants=(StoragePool, StorageAccess, NetworkUplink, VirtualNetworks, NetworkAccess),
         destroys=(
@@ -56,8 +50,8 @@ def steps(node: Node, own: LxdNode | None, *, wipe: bool) -> Iterator[Step]:
     )
     yield Step(
         name="disks",
-        run=partial(_wipe, node.survey.disks, given),
-        probe=partial(_disks, node.survey.disks, given, wipe=wipe),
+        run=_wipe,
+        probe=partial(_disks, wipe=wipe),
         destroys=("all that LXD keeps on the disks named above",),
     )
 
@@ -105,20 +99,20 @@ def _contents(host: Host, folder: str) -> Iterator[str]:
         yield f"pool {pool}" + (f" with volumes {', '.join(volumes)}" if volumes else "")
 
 
-def _empty(disks: Sequence[Disk], given: DiskChoice | None, ctx: StepContext, *, wipe: bool) -> None:
-    pools = {*ctx.host.list(f"{FOLDER}/storage-pools"), LOCAL}
+def _empty(ctx: StepContext, *, wipe: bool) -> None:
+    pools = ctx.host.list(f"{FOLDER}/storage-pools")
 
     def dismantle(host: Host) -> None:
-        for driver in set(DRIVERS.values()):
-            for pool in pools:
-                with suppress(ServiceError):  # no such pool, or not of this driver: its tools may not be here
-                    release(host, driver, None, pool=pool)
-        found = _of_pools(host, disks, given, pools)
-        for driver, pool in found.values():
-            with suppress(ServiceError):
-                close(host, driver, pool)
+        for driver in sorted(set(DRIVERS.values())):
+            for pool in {*pools, LOCAL}:
+                close_file(host, driver, pool)
+        found, _others = of_pools(host, pools)
         if wipe:
-            _wipe_all(host, found)
+            release(host, partial(_is_one_of, found))
+        else:
+            for one in disks_bearing(host, partial(_is_one_of, found)):
+                with suppress(ServiceError):
+                    close(host, one)
 
     # While it is here, it tells which disks were LXD's; so it goes last.
     empty(ctx.host, dismantle)
@@ -127,58 +121,42 @@ def _empty(disks: Sequence[Disk], given: DiskChoice | None, ctx: StepContext, *,
 # ---- disks -----------------------------------------------------------------------------------------------
 
 
-def _of_pools(
-    host: Host, disks: Sequence[Disk], given: DiskChoice | None, pools: set[str]
-) -> Mapping[str, tuple[str, str]]:
-    """Return driver and pool by disk: of the one that was given to us, and of those with a pool's label.
+def of_pools(
+    host: Host, pools: Sequence[str]
+) -> tuple[Mapping[str, tuple[str, str]], Mapping[str, tuple[str, str]]]:
+    """Return driver and pool of disks by the id of what is on them: those of LXD's pools here, and others.
 
-    A label alone does not make a disk ours: its name has to be that of a pool LXD has here, or the
-    disk has to be the one that this machine gave.
+    A disk is LXD's if it bears the name of a pool that LXD has here, and no other disk does. One that bears
+    the name of the pool we make, where LXD knows of none, is told as one of the others.
     """
-    found = {}
-    for disk in disks:
-        named = given is not None and (given.path == disk.device or given.path in disk.links)
-        wanted = pools if named else pools & set(host.list(f"{FOLDER}/storage-pools"))
-        driver, pool = _label(host, disk.device)
-        if driver and (pool in wanted):
-            found[disk.device] = (driver, pool)
-    return found
+    labels = {found.content.id: pool_on(host, found) for found in disks_bearing(host, _has_pool(host))}
+    names = [pool for _driver, pool in labels.values()]
+    ours = {one: label for one, label in labels.items() if label[1] in pools and names.count(label[1]) == 1}
+    others = {one: label for one, label in labels.items() if one not in ours and label[1] in {*pools, LOCAL}}
+    return ours, others
 
 
-def _label(host: Host, path: str) -> tuple[str, str]:
-    """Return the driver that a disk is of, and the name of the pool; empty if it is of none."""
-    said = host.run(["blkid", "-p", "-o", "export", path], check=False, seconds=20).stdout
-    fields = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
-    driver = DRIVERS.get(fields.get("TYPE", ""), "")
-    if driver != "lvm":
-        return driver, fields.get("LABEL", "").replace("\\\\ ", " ")
-    asked = ["pvs", "--noheadings", "--options", "vg_name", path]
-    with suppress(ServiceError):
-        return driver, host.run(asked, check=False, seconds=20).stdout.strip()
-    return driver, ""
+def _has_pool(host: Host) -> Bears:
+    return lambda found: bool(pool_on(host, found)[1])
 
 
-def _disks(
-    disks: Sequence[Disk], given: DiskChoice | None, ctx: StepContext, *, wipe: bool
-) -> Sequence[Offer] | None:
-    found = _of_pools(ctx.host, disks, given, {*ctx.host.list(f"{FOLDER}/storage-pools"), LOCAL})
-    for path, (driver, pool) in found.items():
+def _is_one_of(ids: Mapping[str, object], found: DiskFound) -> bool:
+    return bool(found.content.id) and found.content.id in ids
+
+
+def _disks(ctx: StepContext, *, wipe: bool) -> Sequence[Offer] | None:
+    host = ctx.host
+    ours, others = of_pools(host, host.list(f"{FOLDER}/storage-pools"))
+    for found in disks_bearing(host, partial(_is_one_of, {**ours, **others})):
+        path, (driver, pool) = found.disk.device, {**ours, **others}[found.content.id]
         what = f"a part of LXD's pool {pool} ({driver})"
-        ctx.report(f"{path}: {what}" if wipe else f"{path} still holds {what}: --wipe-disks wipes it")
-    return None if found and wipe else ()
+        if found.content.id in others:
+            ctx.report(f"{path} holds a pool {pool} ({driver}) that is not surely LXD's here: it stays")
+        else:
+            ctx.report(f"{path}: {what}" if wipe else f"{path} still holds {what}: --wipe-disks wipes it")
+    return None if ours and wipe else ()
 
 
-def _wipe(disks: Sequence[Disk], given: DiskChoice | None, ctx: StepContext) -> None:
-    _wipe_all(ctx.host, _of_pools(ctx.host, disks, given, {LOCAL}))
-
-
-def _wipe_all(host: Host, found: Mapping[str, tuple[str, str]]) -> None:
-    failed = []
-    for path, (driver, pool) in found.items():
-        try:
-            release(host, driver, DiskChoice(path=path), pool=pool)
-            wipe_disk(host, path)
-        except ServiceError as error:
-            failed.append(f"{path}: {error}")
-    if failed:
-        raise ServiceError("; ".join(failed), hint="`lsblk` and `fuser -vm` tell who uses a disk; end that")
+def _wipe(ctx: StepContext) -> None:
+    ours, _others = of_pools(ctx.host, ctx.host.list(f"{FOLDER}/storage-pools"))
+    release(ctx.host, partial(_is_one_of, ours))

@@ -2,16 +2,20 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+from mcloud.inputs import Inputs
 from mcloud.model import Manifest, Survey
 from mcloud.offers import Offer
 from mcloud.plugins import Plugins
 from mcloud.steps import Step
+from mcloud.testing.disks import FakeDisk
 from mcloud.testing.folder import memory_folder
 from mcloud.testing.host import FakeHost
 from mcloud.testing.trial import Trial
 from mcloud.testing.walk import Walk
+from mcloud.undo import Undone
 
 
 class Subject:
@@ -38,7 +42,7 @@ class Subject:
         return FakeHost()
 
     def survey(self) -> Survey:
-        """Return what each machine is made of."""
+        """Return what each machine is made of; without disks, it is those of the fake machine."""
         return Survey()
 
     def world(self, host: FakeHost) -> object:
@@ -69,7 +73,10 @@ class Subject:
         """Give a run on fresh machines; nothing of it has been done yet."""
         trial = self._trial()
         with memory_folder() as folder:
-            yield trial.walk({name: self.host() for name in trial.machines}, folder)
+            hosts = {name: self.host() for name in trial.machines}
+            if not self.survey().disks:
+                trial = replace(trial, inputs=seen_on(trial.inputs, hosts))
+            yield trial.walk(hosts, folder)
 
     def _worlds(self, walk: Walk) -> dict[str, object]:
         return {name: self.world(host) for name, host in walk.hosts.items()}
@@ -82,10 +89,27 @@ class Subject:
                     yield machine, key, step
 
     def _undo(self, walk: Walk) -> None:
-        for machine, undone in walk.undo().items():
+        self._assert_undone(walk.undo())
+
+    def _assert_undone(self, by_machine: Mapping[str, Undone]) -> None:
+        for machine, undone in by_machine.items():
             for key, reason in undone.left.items():
                 assert key.rpartition("/")[2] in self.stays, f"undo on {machine} left {key}: {reason}"
 
     def _refuse_secrets_in_journals(self, walk: Walk) -> None:
         for path in walk.folder.glob("*.jsonl"):
             assert not walk.known.found_in(path.read_text()), f"a secret is in the journal of {path.stem}"
+
+
+def seen_on(inputs: Inputs, hosts: Mapping[str, FakeHost]) -> Inputs:
+    """Return inputs of planning whose surveys see the disks that the fake machines have."""
+    nodes = []
+    for node in inputs.nodes:
+        names: dict[FakeDisk, list[str]] = {}
+        named = hosts[node.name].disks.items()
+        for name, disk in sorted(named, key=lambda one: one[0].startswith("/dev/disk/")):
+            names.setdefault(disk, []).append(name)
+        disks = tuple(disk.described(*known) for disk, known in names.items())
+        survey = node.survey.model_copy(update={"disks": disks})
+        nodes.append(node.model_copy(update={"survey": survey}))
+    return inputs.model_copy(update={"nodes": tuple(nodes)})
