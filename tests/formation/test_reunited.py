@@ -28,10 +28,9 @@ def broken_off(where, step, **more):
     return off.cloud, off
 
 
-@pytest.mark.parametrize("where", [BEFORE, AFTER])
-@pytest.mark.parametrize("step", ["pool", "adapt"])
+@pytest.mark.parametrize(("where", "step"), [(BEFORE, "adapt"), (AFTER, "pool")])
 def test_one_command_brings_all_in(where, step):
-    cloud, off = broken_off(where, step)
+    cloud, off = broken_off(where, step, patience=10.0)  # none may be lost to a busy machine
     with cloud:
         cloud.once()
         assert off.fell
