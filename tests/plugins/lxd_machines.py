@@ -254,12 +254,22 @@ class Lxd:
             self.volumes.add(body["name"])
         else:
             self.post_things("storage-pools", "driver", body, target)
+            if body["driver"] == "ceph" and not target:  # what was empty it takes for its own
+                self.cluster.things["storage-pools"][body["name"]]["config"]["volatile.pool.pristine"] = (
+                    "true"
+                )
+
+    def patch_storage_pools(self, words, body, _target):
+        self.cluster.things["storage-pools"][words[0]]["config"] |= body["config"]
 
     def delete_storage_pools(self, words, _body, _target):
+        pools = self.cluster.things["storage-pools"]
         if len(words) > 1:
             self.volumes.remove(words[-1])
+        elif pools[words[0]].get("config", {}).get("volatile.pool.pristine") == "true":
+            raise SaysNoError(500, "Failed to run: ceph osd pool delete: Error EACCES: access denied")
         else:
-            del self.cluster.things["storage-pools"][words[0]]
+            del pools[words[0]]
 
     def get_networks(self, words, _body, _target):
         return self.get_things("networks", words)

@@ -134,7 +134,8 @@ def test_what_others_offer_becomes_pools_networks_and_the_profile():
     _walk, lxds = formed(TestWithWhatOthersOffer())
     things = lxds["n1"].cluster.things
     remote = things["storage-pools"]["remote"]
-    assert remote["config"] == {"ceph.user.name": "lxd", "user.mcloud": "yes"}
+    lxds_own = {"volatile.pool.pristine": "true"}
+    assert remote["config"] == {"ceph.user.name": "lxd", "user.mcloud": "yes"} | lxds_own
     assert remote["of"] == {name: {"source": "lxd_remote"} for name in ("n1", "n2", "n3")}
     assert "remote-fs" not in things["storage-pools"], "no kernel of them can mount it"
     assert things["networks"]["UPLINK"]["of"]["n3"] == {"parent": "br-up"}

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from mcloud import Node, Offer, ServiceError, Step, StepContext, StoragePool
+from mcloud import Host, Node, Offer, ServiceError, Step, StepContext, StoragePool
 from mcloud_lxd.choice import KERNEL_NEEDS, LOCAL, is_mappable
-from mcloud_lxd.client import LxdError, server
+from mcloud_lxd.client import LxdError, call, look, server
 from mcloud_lxd.everywhere import Wanted, is_made, make_everywhere, remove_everywhere
 from mcloud_lxd.machine import clear_half_made
 from mcloud_lxd.placeholder import clear_placeholder
+
+PRISTINE = "volatile.pool.pristine"
+"""Key of a pool of Ceph's: whether it was empty when LXD was given it."""
 
 NEEDS_KERNEL_TO_BE_MADE = frozenset({"cephfs"})
 """Drivers whose pool is mounted when it is made; a pool of the others can wait for a better kernel."""
@@ -104,4 +107,16 @@ def _see(nodes: Sequence[Node], ctx: StepContext) -> Sequence[Offer] | None:
 
 def _remove(nodes: Sequence[Node], ctx: StepContext) -> None:
     for wanted in reversed(_all_wanted(nodes, ctx)):
+        _leave_to_its_maker(ctx.host, wanted)
         remove_everywhere(ctx.host, wanted)
+
+
+def _leave_to_its_maker(host: Host, wanted: Wanted) -> None:
+    """Have LXD delete its own part of a pool, and not the pool in Ceph, which others made and take back.
+
+    LXD takes a pool that was empty for one of its own making, and would delete it there
+    (lxd/storage/drivers/driver_ceph.go), which its key does not allow.
+    """
+    there = look(host, f"/1.0/{wanted.path}", seconds=30)
+    if there is not None and there["config"].get(PRISTINE) == "true":
+        call(host, "PATCH", f"/1.0/{wanted.path}", {"config": {PRISTINE: "false"}}, seconds=30)
