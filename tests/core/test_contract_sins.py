@@ -326,8 +326,43 @@ def test_an_undo_that_believes_everything_was_kept_is_refused():
     assert "left something" in _refusal(_contract(sinner, host=host), "test_half_done_can_be_taken_back")
 
 
+def test_an_undo_that_restores_words_but_no_mode_and_owner_is_refused():
+    """What `hello` itself once did: a file of 0600 was one of 0644 after its undo."""
+
+    def undo(ctx):
+        if ctx.has_kept("before"):
+            ctx.host.write(FILE, ctx.kept("before"))
+
+    said = _refusal(
+        _contract(_planting(_step(run=_keeping_text, undo=undo))), "test_undo_restores_files_of_others"
+    )
+    assert f"undo did not restore {FILE}" in said
+
+
+def test_an_undo_that_removes_somebodys_file_is_refused():
+    sinner = _planting(_step(run=lambda ctx: ctx.host.write(FILE, "hello"), undo=_remove))
+    assert f"undo did not restore {FILE}" in _refusal(_contract(sinner), "test_undo_restores_files_of_others")
+
+
 def _remove(ctx):
     ctx.host.write(FILE, None)
+
+
+@pytest.mark.parametrize(
+    "test",
+    ["test_undo_restores_what_was_there", "test_half_done_can_be_taken_back"],
+)
+def test_an_undo_that_leaves_a_folder_is_refused(test):
+    deep = "/etc/sinner.d/deep/file"
+    sinner = _planting(
+        _step(
+            run=lambda ctx: ctx.host.write(deep, "hello"),
+            probe=lambda ctx: () if ctx.host.read(deep) == "hello" else None,
+            undo=lambda ctx: ctx.host.write(deep, None),
+        )
+    )
+    said = _refusal(_contract(sinner), test)
+    assert "did not restore" in said or "left something" in said
 
 
 def test_a_folder_goes_with_the_file_that_was_kept_in_it():
@@ -428,7 +463,7 @@ def test_a_run_that_returns_its_offers_is_refused():
 
 # ---- who falls out and comes back ----------------------------------------------------------------------
 
-KEY, KNOWN = "/etc/sinner.key", "/etc/sinner.known"
+KEY, KNOWN = "/etc/sinner.key", "/var/lib/sinner.known"
 
 
 class Keys:

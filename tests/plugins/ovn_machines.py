@@ -60,6 +60,7 @@ class Debian:
         self.files |= {f"/usr/bin/{program}": FakeFile() for program in PROGRAMS}
         self.files |= {path: FakeFile(content=text.encode()) for path, text in PACKAGED_FILES.items()}
         self.files |= {f"/sys/class/net/{name}": FakeFile() for name in self.addresses}
+        self.files |= {path: FakeFile(kind="folder", mode=0o755) for path in ("/etc/ovn", "/var/lib/ovn")}
         self.files["/proc/sys/net/ipv6/conf/eth1/disable_ipv6"] = FakeFile(content=b"0\n")
         self.start("ovn-ovsdb-server-nb", "ovn-ovsdb-server-sb")
 

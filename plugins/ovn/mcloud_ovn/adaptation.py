@@ -7,13 +7,14 @@ from mcloud import Node, Offer, Step, StepContext
 from mcloud_ovn.chassis import REMOTE
 from mcloud_ovn.client import DATABASES, SB, active, external_ids, set_external_ids, systemctl
 from mcloud_ovn.databases import (
+    DROP_INS,
     UNITS,
     central_options,
     serve,
     stop_databases,
 )
 from mcloud_ovn.files import CENTRAL_DEFAULTS, NORTHD_PARAMETERS
-from mcloud_ovn.kept import keep, keep_file, kept, restore_file
+from mcloud_ovn.kept import keep, kept
 from mcloud_ovn.northd import northd_command, northd_parameters, restart_northd
 from mcloud_ovn.roles import first_peer, is_server, remotes, servers
 
@@ -61,7 +62,7 @@ def find_leaders(nodes: Sequence[Node]) -> Step:
 
 def _write_files(files: Mapping[str, str], ctx: StepContext) -> None:
     for path, content in files.items():
-        keep_file(ctx, path)
+        ctx.keep_file(path)
         ctx.host.write(path, content)
     # The databases read theirs only when they are made; northd has to learn of the servers.
     if not _northd_knows(files, ctx):
@@ -80,7 +81,7 @@ def _northd_knows(files: Mapping[str, str], ctx: StepContext) -> bool:
 
 def _restore_files(files: Mapping[str, str], ctx: StepContext) -> None:
     for path in files:
-        restore_file(ctx, path)
+        ctx.restore_file(path)
 
 
 def _set_remote(remote: str, ctx: StepContext) -> None:
@@ -99,7 +100,8 @@ def _restore_remote(ctx: StepContext) -> None:
 
 def _stop(ctx: StepContext) -> None:
     keep(ctx, "active", active(ctx.host, UNITS))
-    keep_file(ctx, CENTRAL_DEFAULTS)
+    for path in (CENTRAL_DEFAULTS, *DROP_INS):
+        ctx.keep_file(path)
     stop_databases(ctx)
     systemctl(ctx.host, "disable", UNITS[0])
 
@@ -114,7 +116,8 @@ def _start_again(ctx: StepContext) -> None:
     before = kept(ctx, "active")
     if before is None:
         return
-    restore_file(ctx, CENTRAL_DEFAULTS)
+    for path in (CENTRAL_DEFAULTS, *DROP_INS):
+        ctx.restore_file(path)
     systemctl(ctx.host, "enable", UNITS[0])
     if before:
         systemctl(ctx.host, "start", *before)

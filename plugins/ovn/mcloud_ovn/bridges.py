@@ -150,6 +150,7 @@ def _connect_all(ports: Sequence[Port], ctx: StepContext) -> None:
             add_port = ["--", "--may-exist", "add-port", port.bridge, port.interface]
             # In one go: a bridge of ours is never without its mark.
             vsctl(host, *add_bridge, "datapath_type=netdev", ours, *add_port)
+        ctx.keep_file(_path(port))
         host.write(_path(port), unit_file(port))
     units = [port.unit for port in ports]
     systemctl(host, "enable", *units)

@@ -49,10 +49,15 @@ def take_certificate(*, with_authority_key: bool) -> Step:
     )
 
 
+def _write(ctx: StepContext, path: str, text: str, *, mode: int = 0o644) -> None:
+    ctx.keep_file(path)
+    ctx.host.write(path, text, mode=mode)
+
+
 def _make_authority(ctx: StepContext) -> None:
     key = pki.make_key()
-    ctx.host.write(AUTHORITY_KEY, key, mode=_PRIVATE)
-    ctx.host.write(AUTHORITY, pki.make_authority(key))
+    _write(ctx, AUTHORITY_KEY, key, mode=_PRIVATE)
+    _write(ctx, AUTHORITY, pki.make_authority(key))
 
 
 def _authority_is_there(ctx: StepContext) -> Sequence[Offer] | None:
@@ -63,20 +68,20 @@ def _authority_is_there(ctx: StepContext) -> Sequence[Offer] | None:
 
 
 def _remove_authority(ctx: StepContext) -> None:
-    ctx.host.write(AUTHORITY_KEY, None)
-    ctx.host.write(AUTHORITY, None)
+    ctx.restore_file(AUTHORITY_KEY)
+    ctx.restore_file(AUTHORITY)
 
 
 def _make_own(node: Node, ctx: StepContext) -> None:
     key = pki.make_key()
     certificate = _sign(ctx, node, pki.make_request(key, node.name))
-    ctx.host.write(KEY, key, mode=_PRIVATE)
-    ctx.host.write(CERTIFICATE, certificate)
+    _write(ctx, KEY, key, mode=_PRIVATE)
+    _write(ctx, CERTIFICATE, certificate)
 
 
 def _remove_own(ctx: StepContext) -> None:
-    ctx.host.write(CERTIFICATE, None)
-    ctx.host.write(KEY, None)
+    ctx.restore_file(CERTIFICATE)
+    ctx.restore_file(KEY)
 
 
 def _ask(node: Node, ctx: StepContext) -> None:
@@ -84,7 +89,7 @@ def _ask(node: Node, ctx: StepContext) -> None:
     # The request goes first: with the key written first and a death in between, a resumed run would find
     # the key, take the step as done, and have nothing to ask with.
     ctx.apply(pki.make_request(key, node.name))
-    ctx.host.write(KEY, key, mode=_PRIVATE)
+    _write(ctx, KEY, key, mode=_PRIVATE)
 
 
 def _key_is_there(ctx: StepContext) -> Sequence[Offer] | None:
@@ -92,7 +97,7 @@ def _key_is_there(ctx: StepContext) -> Sequence[Offer] | None:
 
 
 def _remove_key(ctx: StepContext) -> None:
-    ctx.host.write(KEY, None)
+    ctx.restore_file(KEY)
 
 
 def _issue(node: Node, with_authority_key: bool, ctx: StepContext) -> Iterable[Offer]:  # noqa: FBT001 - see `issue`
@@ -132,9 +137,9 @@ def _take(with_authority_key: bool, ctx: StepContext) -> None:  # noqa: FBT001 -
             hint=f"rm {KEY}, and run the same command again",
         )
     if "authority_key" in said:
-        ctx.host.write(AUTHORITY_KEY, said["authority_key"], mode=_PRIVATE)
-    ctx.host.write(AUTHORITY, said["authority"])
-    ctx.host.write(CERTIFICATE, said["certificate"])
+        _write(ctx, AUTHORITY_KEY, said["authority_key"], mode=_PRIVATE)
+    _write(ctx, AUTHORITY, said["authority"])
+    _write(ctx, CERTIFICATE, said["certificate"])
 
 
 def _certified(with_authority_key: bool, ctx: StepContext) -> Sequence[Offer] | None:  # noqa: FBT001 - a partial
@@ -147,5 +152,5 @@ def _certified(with_authority_key: bool, ctx: StepContext) -> Sequence[Offer] | 
 
 
 def _remove_certificates(ctx: StepContext) -> None:
-    ctx.host.write(CERTIFICATE, None)
+    ctx.restore_file(CERTIFICATE)
     _remove_authority(ctx)

@@ -17,7 +17,7 @@ from mcloud_ovn.client import (
     vsctl,
 )
 from mcloud_ovn.files import AUTHORITY, CERTIFICATE, HOST_DEFAULTS, KEY, defaults
-from mcloud_ovn.kept import keep, keep_file, kept, restore_file
+from mcloud_ovn.kept import keep, kept
 from mcloud_ovn.mark import BEFORE, MARK, foreign_ports, mark_of_run, marks
 from mcloud_ovn.others import MAPPINGS, as_before, disturbing, while_here
 from mcloud_ovn.roles import INTEGRATION_BRIDGE, remotes
@@ -57,7 +57,7 @@ def take_part(
 
 def _start(ids: dict[str, str | None], ctx: StepContext) -> None:
     host = ctx.host
-    keep_file(ctx, HOST_DEFAULTS)
+    ctx.keep_file(HOST_DEFAULTS)
     keep(ctx, "active", active(host, (HOST, CONTROLLER)))
     ensure_enabled(host, SWITCH, HOST)
     systemctl(host, "start", SWITCH)
@@ -135,7 +135,7 @@ def _stop(ctx: StepContext) -> None:
         return
     host = ctx.host
     systemctl(host, "stop", CONTROLLER)
-    restore_file(ctx, HOST_DEFAULTS)
+    ctx.restore_file(HOST_DEFAULTS)
     give_back(host, ctx.kept(MARK) or "", kept(ctx, "ids", {}), ctx.report)
     if before:
         systemctl(host, "start", *before)

@@ -22,7 +22,7 @@ from mcloud_ovn.client import (
     systemctl,
 )
 from mcloud_ovn.files import AUTHORITY, CENTRAL_DEFAULTS, CERTIFICATE, KEY, defaults
-from mcloud_ovn.kept import keep, keep_file, kept, restore_file
+from mcloud_ovn.kept import keep, kept
 from mcloud_ovn.northd import CENTRAL, NORTHD
 from mcloud_ovn.roles import bracketed
 
@@ -91,13 +91,16 @@ def drop_in(unit: str) -> str:
     return f"/etc/systemd/system/{unit}.d/mcloud.conf"
 
 
+DROP_INS = tuple(map(drop_in, (NB.unit, SB.unit, NORTHD)))
+
+
 def _tls(prefix: str) -> list[str]:
     return [f"{prefix}-key={KEY}", f"{prefix}-cert={CERTIFICATE}", f"{prefix}-ca-cert={AUTHORITY}"]
 
 
 def _serve(node: Node, options: str, back: bool, ctx: StepContext) -> None:  # noqa: FBT001 - a partial
     host = ctx.host
-    keep_file(ctx, CENTRAL_DEFAULTS)
+    ctx.keep_file(CENTRAL_DEFAULTS)
     keep(ctx, "active", active(host, UNITS))
     there = [database for database in DATABASES if is_clustered(host, database)]
     if back and there and not _let_in(node, ctx):
@@ -109,6 +112,7 @@ def _serve(node: Node, options: str, back: bool, ctx: StepContext) -> None:  # n
                 remove_file(ctx.host, database)
         _refuse_taken_ports(node, host)
         for path, text in drop_ins(node).items():
+            ctx.keep_file(path)
             host.write(path, text)
         host.write(CENTRAL_DEFAULTS, options)
     _start_servers(host)
@@ -182,7 +186,7 @@ def _stop_serving(ctx: StepContext) -> None:
     if before is None:
         return
     stop_databases(ctx)
-    restore_file(ctx, CENTRAL_DEFAULTS)
+    ctx.restore_file(CENTRAL_DEFAULTS)
     if before:
         systemctl(ctx.host, "start", *before)
 
@@ -199,8 +203,8 @@ def stop_databases(ctx: StepContext) -> None:
     systemctl(host, "stop", *UNITS)
     for database in DATABASES:
         remove_file(ctx.host, database)
-    for unit in (NB.unit, SB.unit, NORTHD):
-        host.write(drop_in(unit), None)
+    for path in DROP_INS:
+        host.write(path, None)
     systemctl(host, "daemon-reload")
 
 

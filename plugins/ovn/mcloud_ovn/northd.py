@@ -55,6 +55,7 @@ def northd_command(host: Host) -> Sequence[str]:
 
 
 def _start(parameters: str, ctx: StepContext) -> None:
+    ctx.keep_file(NORTHD_PARAMETERS)
     ctx.host.write(NORTHD_PARAMETERS, parameters)
     restart_northd(ctx.host)
 
@@ -89,4 +90,4 @@ def _has_global_row(host: Host) -> bool:
 
 def _stop(ctx: StepContext) -> None:
     systemctl(ctx.host, "stop", NORTHD)
-    ctx.host.write(NORTHD_PARAMETERS, None)
+    ctx.restore_file(NORTHD_PARAMETERS)

@@ -5,10 +5,11 @@ from mcloud.testing.contract.exchanging import Exchanging
 from mcloud.testing.contract.planning import Planning
 from mcloud.testing.contract.returning import Returning
 from mcloud.testing.contract.running import Running
+from mcloud.testing.contract.sparing import Sparing
 from mcloud.testing.contract.trusting import Trusting
 
 __all__ = ["PluginContract"]
 
 
-class PluginContract(Describing, Planning, Running, Returning, Exchanging, Trusting):
+class PluginContract(Describing, Planning, Running, Returning, Exchanging, Sparing, Trusting):
     """Set `name` and `plugin`, and what of `Subject` is not as it is there."""

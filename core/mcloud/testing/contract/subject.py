@@ -46,7 +46,7 @@ class Subject:
         return Survey()
 
     def world(self, host: FakeHost) -> object:
-        """Return a copy of all that undo has to restore on a machine; here its files."""
+        """Return a copy of all that undo has to restore on a machine, beside its folders; here its files."""
         return dict(host.files)
 
     # ---- for the tests --------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ class Subject:
             yield trial.walk(hosts, folder)
 
     def _worlds(self, walk: Walk) -> dict[str, object]:
-        return {name: self.world(host) for name, host in walk.hosts.items()}
+        return {name: (self.world(host), host.folders) for name, host in walk.hosts.items()}
 
     def _steps(self, walk: Walk) -> Iterator[tuple[str, str, Step]]:
         """Yield machine, key and step of all that this plugin does and that leaves something to be seen."""
