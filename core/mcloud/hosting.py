@@ -18,6 +18,7 @@ from mcloud.secrets import Secrets
 from mcloud.session.initiator import Initiator
 from mcloud.session.lobby import Guest
 from mcloud.session.protocol import Failed, Joined, Outlook
+from mcloud.session.talk import NOTICES, REPORTS, Talk
 from mcloud.state import State
 from mcloud.steps import Step
 from mcloud.turns import Turns
@@ -41,10 +42,15 @@ class Hosting:
     initiator: Initiator | None = None
     failed: dict[str, str] = field(default_factory=dict)
     """Joiners that are out of this run, and why."""
+    _notices: Talk = field(init=False)
+    _reports: Talk = field(init=False)
     _rosters: tuple[Inputs, ...] = ()
     _turns: Turns = field(default_factory=lambda: Turns({}))
     _last_with_token: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """By joiner and plugin: the last step that needs the token."""
+
+    def __post_init__(self) -> None:
+        self._notices, self._reports = Talk(NOTICES, self.notice), Talk(REPORTS, self.notice)
 
     def begin(self, initiator: Initiator, execution: Execution, inputs: Inputs) -> None:
         """Connect a session to a run."""
@@ -67,7 +73,8 @@ class Hosting:
 
     def noticed(self, guest: Guest, what: str) -> None:
         """Show in one line that a joiner came, left or was refused."""
-        self.notice(f"{guest.name} ({guest.address or '?'}) {what}")
+        if self._notices.allows(guest.fingerprint, guest.name):
+            self.notice(f"{guest.name} ({guest.address or '?'}) {what}")
         self.machine(guest.name, guest.standing)
 
     def came(self, guest: Guest) -> None:
@@ -109,7 +116,8 @@ class Hosting:
         """Show what happened on a joiner; its turn ends with the step that needed the token."""
         if happening.machine != guest.name:
             return
-        self.watch(happening)
+        if self._reports.allows(guest.fingerprint, guest.name):
+            self.watch(happening)
         last = self._last_with_token.get(guest.name, {}).get(happening.plugin)
         if (happening.hook, happening.step, happening.what) == ("join", last, "done"):
             self._pass_turns_on(guest.name, only=happening.plugin)

@@ -19,6 +19,7 @@ from mcloud.session.initiator import Initiator
 from mcloud.session.limits import DEFAULT_LIMITS
 from mcloud.session.lobby import Guest
 from mcloud.session.protocol import Failed, Farewell, Joined, Outlook, Refusal
+from mcloud.session.talk import NOTICES, REPORTS, Talk
 from mcloud.watch import Happening, Watch
 
 COME_WITHIN = 4.0
@@ -63,8 +64,11 @@ class Withdrawing:
     """Seconds to wait for joiners to come."""
     _initiator: Initiator = field(init=False)
     _inputs: Inputs = field(init=False)
+    _notices: Talk = field(init=False)
+    _reports: Talk = field(init=False)
 
     def __post_init__(self) -> None:
+        self._notices, self._reports = Talk(NOTICES, self.notice), Talk(REPORTS, self.notice)
         self._inputs = confirmed(self.journal)
         self._initiator = Initiator(
             plugins=self.here.plugins,
@@ -142,7 +146,8 @@ class Withdrawing:
 
     def noticed(self, guest: Guest, what: str) -> None:
         """Show in one line that a joiner left or was refused."""
-        self.notice(f"{guest.name} {what}")
+        if self._notices.allows(guest.fingerprint, guest.name):
+            self.notice(f"{guest.name} {what}")
 
     def came(self, guest: Guest) -> None:
         """Refuse who is in the middle of another run, or of none."""
@@ -152,7 +157,7 @@ class Withdrawing:
 
     def progress(self, guest: Guest, happening: Happening) -> None:
         """Show how far a joiner is."""
-        if happening.machine == guest.name:
+        if happening.machine == guest.name and self._reports.allows(guest.fingerprint, guest.name):
             self.watch(happening)
 
     def outlook(self, guest: Guest, outlook: Outlook) -> None:  # noqa: ARG002 - what it shows does not matter

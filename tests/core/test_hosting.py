@@ -247,6 +247,33 @@ def test_a_namesake_of_one_in_the_roster_is_not_cut_off_in_its_place(host_of):
     assert made.hosting.failed == {}
 
 
+def test_who_comes_and_goes_all_the_time_does_not_fill_the_screen(host_of):
+    made = host_of()
+    for _ in range(500):
+        made.hosting.noticed(_guest("n2", standing="away"), "is away")
+    made.hosting.noticed(_guest("n3", standing="here"), "is here")
+    assert len(made.notices) <= 30
+    assert made.notices[-2:] == ["n2 says more than is shown here", "n3 (10.0.0.2) is here"]
+
+
+def test_who_reports_all_the_time_is_shown_in_part_and_its_turn_ends_all_the_same(host_of):
+    made, shown = host_of(), []
+    made.hosting.watch = shown.append
+    made.hosting._last_with_token["n2"] = {"service": "in"}
+    end = _in_a_thread(made.execution, "enter")
+    for name in ("n2", "n3"):
+        made.hosting.ready(_guest(name), "service", b"")
+    for _ in range(5000):
+        made.hosting.progress(_guest("n2"), _happened("n2", "in", "report"))
+    assert 300 <= len(shown) < 1000
+    made.hosting.progress(_guest("n2"), _happened("n2", "in", "done"))
+    while len(made.session.given) < 2:
+        time.sleep(0.01)
+    for name in ("n2", "n3"):
+        made.hosting.settled(_guest(name), Joined(stage="enter"))
+    assert end() is None
+
+
 def test_another_plan_is_refused(host_of):
     with pytest.raises(ProtocolError, match="another plan"):
         host_of().hosting.outlook(_guest("n2"), Outlook(lines=(), digest="0" * 64))
