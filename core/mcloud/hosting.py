@@ -127,6 +127,8 @@ class Hosting:
         if isinstance(message, Failed):
             self.cut_off(guest, guest.reason)
             return
+        # Here, where it ends this joiner's part: later it would end the run, and with it everybody's.
+        read_facts(by_plugin({guest.name: message.facts}), self.plugins.manifests)
         self._refuse_unknown(guest.name, message)
         self._let_go(guest.name)
         hook, gate = ("admit", JOINED) if message.stage == "enter" else ("follow", ADAPTED)
@@ -226,5 +228,10 @@ class Hosting:
         execution, manifests = self._running(), self.plugins.manifests
         guests = self.initiator.lobby.distinct() if self.initiator else ()
         names = {node.name for node in inputs.nodes} - self.failed.keys()
-        told = {guest.name: guest.facts for guest in guests if guest.name in names}
+        # What nobody here could read is not passed on to all, and not kept in the cloud's record.
+        told = {
+            guest.name: {plugin: facts for plugin, facts in guest.facts.items() if plugin in manifests}
+            for guest in guests
+            if guest.name in names
+        }
         return {**told, self._me: own_facts(execution.plan, execution.around.board, manifests)}

@@ -132,5 +132,5 @@ def read_facts(
             if plugin in manifests
             for machine, offers in machines.items()
         }
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ProtocolError(f"the facts that a machine told make no sense ({type(error).__name__})") from None

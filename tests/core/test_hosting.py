@@ -274,6 +274,21 @@ def test_who_reports_all_the_time_is_shown_in_part_and_its_turn_ends_all_the_sam
     assert end() is None
 
 
+@pytest.mark.parametrize("fact", [{}, {"kind": ["no name"], "fact": {}}])
+def test_facts_that_make_no_sense_end_the_part_of_who_tells_them_and_not_the_run(host_of, fact):
+    made = host_of()
+    with pytest.raises(ProtocolError, match="make no sense"):
+        made.hosting.settled(_guest("n2"), Joined(stage="enter", facts={"service": (fact,)}))
+
+
+def test_facts_of_what_is_not_known_here_are_passed_on_to_nobody(host_of):
+    made = host_of()
+    guest = _guest("n2")
+    guest.facts = {"service": (), "other": ({"any": "thing"},)}
+    made.session.lobby.distinct = lambda: (guest,)
+    assert made.hosting.facts(_inputs())["n2"] == {"service": ()}
+
+
 def test_another_plan_is_refused(host_of):
     with pytest.raises(ProtocolError, match="another plan"):
         host_of().hosting.outlook(_guest("n2"), Outlook(lines=(), digest="0" * 64))
