@@ -69,7 +69,13 @@ def main(*, joiners: int, as_json: bool, patience: float) -> None:
 def measure(joiners: int, patience: float) -> Measured:
     """Hold the session; RuntimeError if it is not over in time."""
     measured = Measured(joiners)
-    initiator, hosting = session()
+    away: Counter[str] = Counter()
+
+    def notice(line: str) -> None:
+        if " is away: " in line:
+            away[f"away, as the initiator saw it: {line.partition(' is away: ')[2]}"] += 1
+
+    initiator, hosting = session(notice)
     with (
         Door(
             initiator.credentials,
@@ -109,15 +115,15 @@ def measure(joiners: int, patience: float) -> Measured:
         measured.parted = time.monotonic() - begun
         measured.memory = kept("VmHWM")
         told = [json.loads(line) for line in tell.hear()]
-        measured.counted = dict(sum((Counter(one["counted"]) for one in told), Counter()))
+        measured.counted = dict(sum((Counter(one["counted"]) for one in told), away))
         measured.median = sorted(seconds for one in told for seconds in one["trusted"])[joiners // 2]
     return measured
 
 
-def session() -> tuple[Initiator, Hosting]:
-    """Return an initiator's real halves, with nobody to show anything to."""
+def session(notice: Callable[[str], None]) -> tuple[Initiator, Hosting]:
+    """Return an initiator's real halves, with nobody to show anything to but `notice`."""
     credentials, loaded = make_credentials("n0"), plugins()
-    hosting = Hosting(loaded, State(), Secrets(), lambda _happening: None, lambda _text: None)
+    hosting = Hosting(loaded, State(), Secrets(), lambda _happening: None, notice)
     node = node_of(0, credentials.fingerprint)
     initiator = Initiator(
         plugins=loaded,

@@ -322,6 +322,27 @@ def test_who_says_nothing_stays_as_long_as_it_answers_pings():
         there.close()
 
 
+def test_who_reads_nothing_and_goes_on_talking_is_given_up_and_keeps_nobody_waiting():
+    with house(limits=QUICK) as here, upgraded(here.door.port, JOINER) as tls:
+        connection, _mark = here.members.get(timeout=5)
+        stop = threading.Event()
+
+        def talk() -> None:
+            with suppress(OSError):
+                while not stop.wait(0.05):
+                    tls.sendall(frame(10))
+
+        talking = threading.Thread(target=talk)
+        talking.start()
+        for _ in range(2):
+            connection.send(bytes(8 * 2**20))  # more than the system's own buffers take; returns at once
+        with pytest.raises(ConnectionLost) as caught:
+            connection.receive(timeout=20)
+        stop.set()
+        talking.join()
+        assert "took nothing of what it was told" in caught.value.reason
+
+
 def test_the_server_notices_silence():
     with house(limits=QUICK) as here, upgraded(here.door.port, JOINER):
         connection, _mark = here.members.get(timeout=5)
