@@ -99,14 +99,22 @@ class KeptFiles:
 
     def restore_rest(self, host: Host, key: str) -> Iterator[str]:
         """Put back all that a step kept and has not put back itself; yield what there is to say."""
-        put_back = {
-            line["name"]
-            for line in self._journal.lines()
-            if line["event"] == "restored" and line["key"] == key
-        }
-        for path in reversed(self._paths(key)):
-            if path not in put_back and (said := self.restore(host, key, path)):
+        for path in [path for step, path in self.waiting() if step == key]:
+            if said := self.restore(host, key, path):
                 yield said
+
+    def waiting(self) -> list[tuple[str, str]]:
+        """Return step key and path of all that is kept and was not put back yet, the last one kept first."""
+        put_back = {
+            (line["key"], line["name"]) for line in self._journal.lines() if line["event"] == "restored"
+        }
+        kept = [(key, path) for key, path, _value in self._kept()]
+        return [one for one in reversed(kept) if one not in put_back]
+
+    def held(self) -> list[str]:
+        """Return the paths at which there was something that was not put back yet. Raises McloudError."""
+        found = (path for key, path in self.waiting() if not self._read(self._file(key, path)).empty)
+        return sorted({*found})
 
     def forget(self) -> None:
         """Remove all that is kept: it is where it was."""

@@ -12,8 +12,11 @@ from typing import Any
 
 from mcloud.errors import McloudError, ServiceError
 from mcloud.files import make_folders, remove_file, sync_folder
+from mcloud.journal import Journal
+from mcloud.keeping import KeptFiles
 from mcloud.model import Settings, printable
 from mcloud.offers import Offer
+from mcloud.secrets import Secrets
 from mcloud.session.certificates import load
 from mcloud.state import State
 from mcloud.steps import Step, StepContext
@@ -87,16 +90,22 @@ def forgetting_step(state: State) -> Step:
     """Return the core's own step of a reset: no cloud, no run to go on with, no machine that is known."""
 
     def probe(ctx: StepContext) -> Sequence[Offer] | None:
-        found = [*_clouds(state), *_runs(state), *_own_key(state)]
+        found = [*_clouds(state), *_runs(state), *_files_of_others(state), *_own_key(state)]
         for line in found:
             ctx.report(line)
         return None if found else ()
 
-    def run(_ctx: StepContext) -> None:
+    def run(ctx: StepContext) -> None:
+        left = _give_back(state, ctx)
         try:
             _put_aside(state)
         except OSError as error:
             raise ServiceError(f"{error.filename}: {error.strerror}", hint="is the disk full?") from error
+        if left:
+            raise ServiceError(
+                f"not all files of others could be put back: {'; '.join(left)}",
+                hint=f"what is kept of them is in {state.folder / ASIDE}",
+            )
 
     return Step(name="cloud", run=run, probe=probe)
 
@@ -137,6 +146,38 @@ def _runs(state: State) -> Iterator[str]:
         journals = sum(path.suffix == ".jsonl" for path in names)
         if names:
             yield f"{journals} run{'' if journals == 1 else 's'} (put aside in {state.folder / ASIDE})"
+
+
+def _kept(state: State) -> Iterator[KeptFiles]:
+    """Yield what runs keep of others' files, the newest run first; not of those that cannot be read."""
+    for path in sorted((state.folder / "runs").glob("*.jsonl"), key=_changed, reverse=True):
+        with suppress(McloudError, OSError):
+            yield KeptFiles(Journal.open(path, Secrets()))
+
+
+def _files_of_others(state: State) -> Iterator[str]:
+    for kept in _kept(state):
+        try:
+            if paths := kept.held():
+                aside = f"what is neither that nor mcloud's is kept in {state.folder / ASIDE}"
+                yield f"what a run made of {', '.join(paths)}; what was there before comes back, {aside}"
+        except McloudError as error:
+            yield str(error)
+
+
+def _give_back(state: State, ctx: StepContext) -> list[str]:
+    """Put back what runs kept of others' files, now that the services are gone; return what could not be."""
+    left = []
+    for kept in _kept(state):
+        for key, path in kept.waiting():
+            try:
+                if said := kept.restore(ctx.host, key, path):
+                    ctx.report(said)
+            except McloudError as error:
+                left.append(f"{path}: {error}")
+        if not kept.waiting():
+            kept.forget()
+    return left
 
 
 def _own_key(state: State) -> Iterator[str] | tuple[str, ...]:

@@ -1,17 +1,21 @@
 """A reset ends services backwards, stops at nothing, reads whatever is left, and forgets clouds and runs."""
 
 import json
+import os
 import threading
 
 import pytest
 
 from mcloud import Manifest, McloudError, ServiceError, Step, StoragePool, hookimpl
+from mcloud.journal import Journal
+from mcloud.keeping import KeptFiles
 from mcloud.model import Node, Role
 from mcloud.plugins import Broken, Plugins
 from mcloud.remains import ASIDE, Remains, forgetting_step, read_remains, usable
 from mcloud.reset import AGAIN, Reset, order, reset_plan, without_reset
+from mcloud.secrets import Secrets
 from mcloud.state import State
-from mcloud.testing import FakeHost
+from mcloud.testing import FakeFile, FakeHost
 from mcloud_lxd.settings import LxdNode, LxdSettings
 
 NODE = Node(name="n1", addresses=("10.0.0.1",))
@@ -201,7 +205,7 @@ def state(tmp_path):
 
 def journal(state, *, run, services=("lxd",), **told):
     state.begin_run(command="init", role=Role.INITIATOR, run=run)
-    first = {"event": "plan", "services": services, "settings": {}, "node_settings": {}, **told}
+    first = {"event": "plan", "key": "", "services": services, "settings": {}, "node_settings": {}, **told}
     state.journal_path(run).write_text(json.dumps(first) + "\n")
 
 
@@ -227,9 +231,9 @@ def test_settings_that_do_not_fit_any_more_are_none():
     assert remains.of_machines("a", LxdNode) is None
 
 
-def look_and_run(state):
+def look_and_run(state, host=None):
     own = forgetting_step(state)
-    reset = Reset(FakeHost(), reset_plan(Plugins.of(), NODE, Remains(), disks="keep", own=own))
+    reset = Reset(host or FakeHost(), reset_plan(Plugins.of(), NODE, Remains(), disks="keep", own=own))
     (found,) = reset.look()
     return found, reset.carry_out([found])
 
@@ -247,6 +251,61 @@ def test_clouds_runs_and_pins_are_forgotten_and_journals_kept_aside(state):
     assert {path.name for path in aside.iterdir()} == {"a.jsonl", "index", "cloud.json"}
     assert read_remains(state).services == {"lxd"}
     assert not look_and_run(state)[0].to_do
+
+
+THEIRS = FakeFile(content=b"\xff somebody's", mode=0o600, owner="me:us")
+OWN, NEW = "/etc/somebody", "/etc/made/new"
+
+
+def replaced(state, host, *, run="a"):
+    """Have a run replace one file and make another, as its steps would; it was never taken back."""
+    journal(state, run=run)
+    kept, key = KeptFiles(Journal.open(state.journal_path(run), Secrets())), "join/x/n1/n1/write"
+    for path in (OWN, NEW):
+        kept.keep(host, key, path)
+        host.write(path, "ours")
+    kept.note(host, key)
+
+
+def test_files_of_others_that_a_run_replaced_come_back_with_a_reset(state):
+    host = FakeHost(files={OWN: THEIRS})
+    replaced(state, host)
+    found, left = look_and_run(state, host)
+    assert f"what a run made of {OWN}; what was there before comes back" in found.lines[1]
+    assert left == ()
+    assert host.files == {OWN: THEIRS}
+    assert host.folders == frozenset()
+    assert not list(state.folder.rglob("*.kept"))
+
+
+def test_of_two_runs_the_older_one_knows_what_was_there_before(state):
+    host = FakeHost(files={OWN: THEIRS})
+    replaced(state, host, run="a")
+    replaced(state, host, run="b")
+    os.utime(state.journal_path("a"), (1, 1))
+    assert look_and_run(state, host)[1] == ()
+    assert host.files == {OWN: THEIRS}
+
+
+def test_what_a_service_or_somebody_made_of_it_since_is_kept_aside(state):
+    host = FakeHost(files={OWN: THEIRS})
+    replaced(state, host)
+    host.write(OWN, "theirs again, and newer")
+    assert look_and_run(state, host)[1] == ()
+    assert host.files[OWN] == THEIRS
+    (aside,) = [path for path in (state.folder / ASIDE).rglob("somebody") if path.is_file()]
+    assert aside.read_text() == "theirs again, and newer"
+
+
+def test_what_cannot_be_put_back_is_told_and_kept(state):
+    host = FakeHost(files={OWN: THEIRS})
+    replaced(state, host)
+    host.files[OWN] = FakeFile(kind="other")
+    (left,) = look_and_run(state, host)[1]
+    assert OWN in left.reason
+    assert "no file" in left.reason
+    assert str(state.folder / ASIDE) in left.hint
+    assert [path for path in (state.folder / ASIDE).rglob("*.kept") if any(path.iterdir())]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"members": 3}'])

@@ -26,6 +26,33 @@ def test_a_machine_whose_lxd_is_clustered_is_refused_before_anything_is_changed(
     assert clouds.of_a_cluster(lab.machine("n1")) == []
 
 
+CLUSTER = "5d1c8ac2-aaaa-4bbb-8ccc-9ddd0eee0fff"
+THEIRS = f"""
+umask 027
+printf '[global]\\nfsid = "{CLUSTER}" ; the old rack\\nmon_host = 192.0.2.1\\n' > /etc/ceph/ceph.conf
+printf '[client.admin]\\n\\tkey = AQtheirs==\\n' > /etc/ceph/ceph.client.admin.keyring
+chown 4711:4712 /etc/ceph/ceph.client.admin.keyring
+"""
+LOOK = "cd /etc/ceph && ls && sha256sum ceph.* && stat --format='%n %a %u:%g' ceph.*"
+
+
+def test_a_client_of_another_ceph_is_refused_and_stays_one_through_a_reset(lab):
+    second = lab.machine("n2")
+    second.run(["sh", "-c", THEIRS])
+    before = second.run(["sh", "-c", LOOK]).stdout
+    assert clouds.form(lab, clouds.cloud_file(2, services=["lxd", "ceph"]))["n1"] == 2
+    said = " ".join(lab.machine("n1").run(["cat", LOG]).stdout.split())
+    assert (
+        f"n2 is a client of another Ceph (cluster {CLUSTER}): /etc/ceph/ceph.conf, /etc/ceph/ceph.c" in said
+    )
+    assert "put them away (`mkdir /root/ceph && mv /etc/ceph/ceph.conf" in said
+    assert clouds.journal(second) == []
+    told = second.run(["mcloud", "reset", "--yes"]).stdout
+    assert f"of Ceph {CLUSTER} that mcloud did not make" in told
+    assert second.run(["sh", "-c", LOOK]).stdout == before
+    second.run(["sh", "-c", "rm /etc/ceph/ceph.*"])
+
+
 def test_a_file_with_mistakes_gets_all_of_them_told_with_their_lines(lab):
     machine = lab.machine("n1")
     hand_out(lab, clouds.cloud_file(2, services=["lxd"]))
