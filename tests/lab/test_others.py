@@ -44,7 +44,7 @@ ovs-vsctl --timeout=5 --columns=name,external_ids,datapath_type list Bridge
 ip -brief address | sed 's/fe80[^ ]*//' | grep -v netdev
 lxc query /1.0 | jq -c '[.config, .environment.certificate_fingerprint]'
 for kind in profiles projects network-acls certificates; do lxc query "/1.0/$kind?recursion=1" | jq -c .; done
-ls /var/lib/*mcloud* /root/*.gz
+ls -d /var/lib/lxd-before* /etc/systemd/system/mcloud*
 """
 
 
@@ -110,11 +110,12 @@ def test_a_cloud_is_formed_beside_what_others_have_and_instances_start(lab, befo
 
 
 def test_an_undo_gives_all_of_it_back(lab, before):
+    typed(lab.machine("n1"), "lxc delete --force i-n1 i-n2 i-n3; lxc image delete tiny")
     for name in reversed(lab.names()):
         undone = lab.machine(name).run(["mcloud", "undo", "--yes"], check=False, timeout=300)
         assert undone.returncode == 0, undone.stdout + undone.stderr
     for name in lab.names():
-        assert listing(lab.machine(name)) == before[name]
+        assert listing(lab.machine(name)) == before[name], name
 
 
 def test_a_reset_lists_no_bridge_of_the_operators_among_what_goes(lab):
