@@ -6,6 +6,7 @@ cluster keeps it there, and would lose it when the cluster is taken apart.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from secrets import token_hex
 from typing import Any
 
 from mcloud import Host, Node, StepContext
@@ -18,13 +19,11 @@ OWN = "own:"
 ADDRESSES = ("core.https_address", "cluster.https_address")
 """Where LXD listens. The second one stays when a machine has left a cluster, and goes before the first."""
 
-ARCHIVE = "/var/lib/lxd-before-mcloud.tar.gz"
-"""Where the archive is while it is made or put back; in between it is kept beside the journal."""
-
 _PARTS = ("database", "server.crt", "server.key")
 """All that an LXD without pools, networks and instances is, below its folder; it makes the rest."""
 
 _SEEN = "own"
+_NAME = "archive"
 
 
 def belongings(host: Host, *, seconds: float = 10) -> Sequence[str]:
@@ -54,29 +53,39 @@ def keep_whole(ctx: StepContext) -> None:
     if found and not is_snap(ctx.host):
         ctx.report(f"kept for an undo: {', '.join(found)}")
         stop_kindly(ctx.host)
-        ctx.host.write(ARCHIVE, "", mode=0o600)
-        ctx.host.run(["tar", "-czf", ARCHIVE, f"--directory={FOLDER}", *_PARTS], seconds=60)
+        ctx.keep(_NAME, token_hex(4))
+        archive = _archive(ctx)
+        ctx.host.write(archive, "", mode=0o600)
+        ctx.host.run(["tar", "-czf", archive, f"--directory={FOLDER}", *_PARTS], seconds=60)
         ctx.host.run(["systemctl", "start", *UNITS])
-        ctx.keep_file(ARCHIVE)
-        ctx.host.write(ARCHIVE, None)
+        ctx.keep_file(archive)
+        ctx.host.write(archive, None)
     ctx.keep(_SEEN, json.dumps(found))
 
 
 def put_back(ctx: StepContext) -> bool:
     """Make an LXD that is in no cluster what it was before; return whether it had to be put back whole."""
     host, before = ctx.host, json.loads(ctx.kept(_SEEN) or "[]")
+    if not ctx.has_kept(_NAME):
+        return False
+    archive = _archive(ctx)
     lost = bool(before) and not is_snap(host) and list(belongings(host)) != before
     if lost:
         stop(host)
-        ctx.restore_file(ARCHIVE)
+        ctx.restore_file(archive)
         host.run(["rm", "-rf", *(f"{FOLDER}/{part}" for part in _PARTS)])
-        host.run(["tar", "-xzf", ARCHIVE, f"--directory={FOLDER}"], seconds=60)
+        host.run(["tar", "-xzf", archive, f"--directory={FOLDER}"], seconds=60)
         host.run(["systemctl", "start", *UNITS])
     else:
         # What is kept and not put back, the core puts back: here it is not wanted.
-        ctx.restore_file(ARCHIVE)
-    host.write(ARCHIVE, None)
+        ctx.restore_file(archive)
+    host.write(archive, None)
     return lost
+
+
+def _archive(ctx: StepContext) -> str:
+    """Return where the archive is while it is made or put back; in between it is kept beside the journal."""
+    return f"/var/lib/lxd-before-mcloud-{ctx.kept(_NAME)}.tar.gz"
 
 
 def _all_of(host: Host, seconds: float) -> Iterator[str]:

@@ -6,7 +6,7 @@ from functools import partial
 from mcloud import Host, Node, Offer, ServiceError, Step, StepContext, StoragePool
 from mcloud_lxd.choice import KERNEL_NEEDS, LOCAL, is_mappable
 from mcloud_lxd.client import LxdError, call, look, server
-from mcloud_lxd.everywhere import Wanted, is_made, make_everywhere, remove_everywhere
+from mcloud_lxd.everywhere import MARK, Wanted, is_made, make_everywhere, remove_everywhere
 from mcloud_lxd.machine import clear_half_made
 from mcloud_lxd.placeholder import clear_placeholder
 
@@ -118,5 +118,5 @@ def _leave_to_its_maker(host: Host, wanted: Wanted) -> None:
     (lxd/storage/drivers/driver_ceph.go), which its key does not allow.
     """
     there = look(host, f"/1.0/{wanted.path}", seconds=30)
-    if there is not None and there["config"].get(PRISTINE) == "true":
+    if there is not None and MARK in there["config"] and there["config"].get(PRISTINE) == "true":
         call(host, "PATCH", f"/1.0/{wanted.path}", {"config": {PRISTINE: "false"}}, seconds=30)
