@@ -17,7 +17,7 @@ from mcloud.errors import McloudError
 from mcloud.files import replace_file
 from mcloud.host import Host
 from mcloud.plugins import Plugins
-from mcloud.secrets import MASK, Secrets
+from mcloud.secrets import Secrets, mask_unknown
 from mcloud.state import State
 from mcloud.survey import survey
 
@@ -31,22 +31,15 @@ _KEPT = (
     # Whose machine was reset still wants to know why.
     "set-aside/*/index", "set-aside/*/*.jsonl", "set-aside/*/cloud.json",
 )  # fmt: skip
+_WARNINGS = ("journalctl", "--boot", "--priority", "warning", "--lines", "1000", "--no-pager")
+"""Of one service's units: what other programs write to the system's journal is not ours to pass on."""
 _COMMANDS = {
     "system/failed-units.txt": ("systemctl", "--failed", "--no-pager"),
-    "system/warnings.txt": ("journalctl", "--boot", "--priority", "warning", "--lines", "1000", "--no-pager"),
     "system/addresses.txt": ("ip", "-brief", "address"),
     "system/routes.txt": ("ip", "route", "show", "table", "all"),
     "system/disks.txt": ("lsblk", "--output", "NAME,SIZE,TYPE,FSTYPE,MOUNTPOINTS,SERIAL"),
     "system/clock.txt": ("timedatectl", "show"),
 }
-# What secrets of others look like that we were never told: private keys, keys of Ceph, and whatever
-# is called a password, token or secret.
-_LIKE_SECRETS = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----"
-    r"|\bAQ[A-Za-z0-9+/]{36,38}={1,2}"
-    r"""|(?<!\w)(?:\w*(?:password|passphrase|token|secret)\w*)["']?\s*[:=]\s*["']?[^\s"',}]{6,}""",
-    re.DOTALL | re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +57,9 @@ def parts(host: Host, state: State, plugins: Plugins) -> Sequence[Part]:
         for argv in manifest.shows:
             name = re.sub(r"[^a-z0-9.]+", "-", " ".join(argv).lower())
             commands[f"services/{plugin}/{name}.txt"] = argv
+        if manifest.units:
+            only = (word for unit in manifest.units for word in ("--unit", unit))
+            commands[f"services/{plugin}/warnings.txt"] = (*_WARNINGS, *only)
     return [
         Part("versions.json", partial(_versions, plugins)),
         Part("survey.json", lambda: survey(host).model_dump_json(indent=1)),
@@ -104,7 +100,7 @@ def write_bundle(path: Path, wanted: Sequence[Part], *, folder: str, known: Secr
 
 def masked(text: str, known: Secrets) -> str:
     """Return a text without secrets: those we know, and what looks like one."""
-    return _LIKE_SECRETS.sub(MASK, known.mask(text))
+    return mask_unknown(known.mask(text))
 
 
 def _put(archive: tarfile.TarFile, name: str, text: str) -> None:
@@ -125,7 +121,20 @@ def _end(path: Path) -> str:
         file.seek(max(0, size - LARGEST))
         text = file.read().decode(errors="backslashreplace")
     # Never in the middle of a line: half a secret would not be known for one.
-    return text if size <= LARGEST else text.partition("\n")[2]
+    whole = text if size <= LARGEST else text.partition("\n")[2]
+    return whole if path.suffix != ".jsonl" else "".join(map(_untold, whole.splitlines(keepends=True)))
+
+
+def _untold(line: str) -> str:
+    """Return a line of a journal without what a step kept: it is somebody else's, and may hold anything."""
+    try:
+        read = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(read, dict) or read.get("event") not in {"kept", "applied"}:
+        return line
+    value = f"({len(str(read.get('value')))} characters)"
+    return json.dumps({**read, "value": value}, separators=(",", ":")) + "\n"
 
 
 def _versions(plugins: Plugins) -> str:

@@ -222,6 +222,9 @@ class Manifest:
     shows: tuple[tuple[str, ...], ...] = ()
     """Commands of the service's own that show an operator what was made; run on the founder at the end,
     by the core, with a deadline: `(("lxc", "storage", "list"),)`. They only read."""
+    units: tuple[str, ...] = ()
+    """The service's systemd units, as patterns of the shell: `("lxd.*", "lxd-*")`. `mcloud bundle` holds what
+    these warn of, and what no other program does."""
     next_steps: tuple[str, ...] = ()
     """What an operator may type next, in words; shown at the end of a run."""
     release_parts: int | None = None

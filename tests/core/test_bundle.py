@@ -96,9 +96,94 @@ def test_what_looks_like_a_secret_is_masked(secret, before):
     assert secret.rpartition(" ")[2].strip('"') not in said
 
 
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+BASE64 = "bW9yZSBzZWNyZXQgdGhhbiB5b3UgdGhpbms3MTcxNzE3MTc"
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("proxy http://alice:hunter2@10.0.0.9:3128/ is away", "alice:hunter2"),
+        ("cloning https://ghp-like-thing@git.example/x.git", "ghp-like-thing"),
+        ("postgresql://app:p%40ss@db/app?sslmode=require", "p%40ss"),
+        ("GET /v1 Authorization: Bearer abc.def-123456", "abc.def-123456"),
+        ('{"Authorization": "Basic YWxpY2U6aHVudGVyMg=="}', "YWxpY2U6aHVudGVyMg"),
+        ("authorization: Token 0123456789", "0123456789"),
+        ("sent bearer 9f4935188f249f4935188f24", "9f4935188f249f4935188f24"),
+        ("Set-Cookie: session=abc; Path=/", "session=abc"),
+        ("X-Api-Key: 0123abcd", "0123abcd"),
+        ("GET /hook?access_token=abcdef0123&x=1", "abcdef0123"),
+        ("started with --db-password hunter22 --verbose", "hunter22"),
+        (f"the cookie jar holds {JWT}", JWT),
+        (f"the jar holds {BASE64}==", BASE64),
+        (f"the jar holds {BASE64}", BASE64),
+        ("the jar holds a7Kq+x/9fGh2Lm4Np6Qr8St0Uv2Wx4Yz6Ab8Cd", "a7Kq+x/9fGh2"),
+        ("pushing with ghp_16C7e42F292c6912E7710c838347Ae178B4a", "16C7e42F292c6912"),
+        ("user-data: passwd: $6$rounds$abcdefgh", "$6$rounds"),
+    ],
+)
+def test_what_other_programs_say_of_their_secrets_is_masked(text, secret):
+    said = masked(text, Secrets())
+    assert secret not in said
+    assert "***" in said
+
+
+def test_only_what_our_services_units_warn_of_is_in_it(state, tmp_path):
+    """What other programs write to the system's journal is not ours to pass on."""
+
+    class WithUnits(Service):
+        @hookimpl
+        def manifest(self):
+            return Manifest(api=1, summary="", units=("service.*", "service-*"))
+
+    def answer(argv):
+        if argv[0] != "journalctl":
+            return None
+        ours = argv[-4:] == ("--unit", "service.*", "--unit", "service-*")
+        return "the service says that" if ours else "other[1]: login with swordfish"
+
+    path = tmp_path / "b"
+    wanted = parts(FakeHost(answer=answer), state, Plugins.of(service=WithUnits(), other=Service()))
+    write_bundle(path, wanted, folder="f", known=Secrets())
+    held = _read(path)
+    assert "the service says that" in held["f/services/service/warnings.txt"]
+    assert "f/services/other/warnings.txt" not in held
+    assert "swordfish" not in "".join(held.values())
+
+
+def test_every_plugin_of_ours_that_has_units_names_them():
+    manifests = Plugins.load().manifests
+    assert {name for name, manifest in manifests.items() if manifest.units} == {"ceph", "lxd", "ovn"}
+
+
+def test_what_a_step_kept_of_others_is_not_in_it(state, tmp_path):
+    """A profile of the operator's, a file of somebody's: undo needs it here, and nobody elsewhere."""
+    lines = [
+        {"event": "plan", "key": ""},
+        {"event": "kept", "key": "k", "name": "before", "value": "cloud-config of theirs"},
+        {"event": "done", "key": "k"},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines) + "torn"
+    (state.folder / "runs" / "aa.jsonl").write_text(text)
+    path = tmp_path / "b"
+    write_bundle(path, parts(FakeHost(), state, Plugins.of()), folder="f", known=Secrets())
+    told = _read(path)["f/mcloud/runs/aa.jsonl"]
+    assert "cloud-config" not in told
+    assert '"name":"before","value":"(22 characters)"' in told
+    assert told.endswith('{"event": "done", "key": "k"}\ntorn')
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "/dev/disk/by-id/ata-WDC_WD40EFRX-68N32N0_WD-WCC7K0AAAAAA is /dev/sdb",
+        "nvme-Samsung_SSD_970_EVO_Plus_1TB_S4EWNX0R123456Z",
+        "sha256 9f4935188f24aa0b9f4935188f24aa0b9f4935188f24aa0b9f4935188f24aa0b",
+        "osd.1 1ac02a52-3c7f-4f02-a9a1-55d9e1ab0f3e /var/lib/ceph/osd/ceph-1/block",
+        "osd_pool_default_size = 3, mon_allow_pool_size_one=true",
+        "ssl:10.0.0.1:6641,ssl:[fd00::1]:6641 https://10.0.0.1:8443/1.0",
+        "Nov 28 08:00:01 n1 ceph-osd[77]: ceph-osd@1.service: Main process exited, status=1/FAILURE",
+        "basic information about ovsdb-server-sb: leader self, term 3",
         '{"event":"done","key":"issue_token/ceph/n1/n2/token","seconds":0.4}',
         "osd: 3 osds: 3 up, 3 in",
         "n2 gave its token to ceph",

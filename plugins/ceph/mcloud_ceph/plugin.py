@@ -39,6 +39,7 @@ def manifest() -> Manifest:
         node_settings=CephNode,
         release_parts=1,
         packages={"debian": inspection.PACKAGES, "ubuntu": inspection.PACKAGES},
+        units=("ceph-*", "ceph.*"),
         shows=(("ceph", "--connect-timeout", "10", "-s"),),
     )
 

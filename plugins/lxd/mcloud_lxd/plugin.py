@@ -37,6 +37,7 @@ def manifest() -> Manifest:
             ("lxc", "network", "list"),
             ("lxc", "profile", "show", "default"),
         ),
+        units=("lxd.*", "lxd-*", "snap.lxd.*"),
         next_steps=("`lxc launch IMAGE NAME` starts an instance",),
     )
 

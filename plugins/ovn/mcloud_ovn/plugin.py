@@ -33,6 +33,7 @@ def manifest() -> Manifest:
         release_parts=2,
         facts=(chassis.Chassis,),
         packages={"debian": ("ovn-central", "ovn-host", "openvswitch-switch")},
+        units=("ovn-*", "ovs-*", "ovsdb-server.*", "openvswitch-switch.*", "mcloud-ovn-*"),
         shows=(("ovn-sbctl", "--timeout=10", "--no-leader-only", "show"),),
     )
 
