@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: cloud cloud-down test check unit lab-test packages benchmark faults sample
+.PHONY: cloud cloud-down test check unit lab-test packages benchmark nine faults sample
 
 cloud: .venv/installed packages
 	$(BIN)/mcloud lab down
@@ -43,6 +43,10 @@ faults: .venv/installed packages
 benchmark: .venv/installed packages
 	$(BIN)/python benchmarks/forming.py
 	$(BIN)/python benchmarks/session.py
+
+# Ten times nine machines with a load of 8 beside, then three and nine in quiet: half an hour.
+nine: .venv/installed packages
+	$(BIN)/python benchmarks/nine.py
 
 packages:
 	tools/lab-packages.sh

@@ -41,9 +41,7 @@ def main(*, machines: int, only: str | None, as_json: bool, keep: bool, name: st
     say: Say = lambda line: print(line, file=sys.stderr if as_json else sys.stdout, flush=True)  # noqa: E731
     if present := [module for module in LACKING if Path("/sys/module", module).exists()]:
         say(f"Note: this kernel has {', '.join(present)}: the two clouds will not be quite the same.")
-    # As installed: the machines see our sources, but cannot write what Python makes of them beside.
-    for folder in ("core", "plugins"):
-        compileall.compile_dir(SOURCES / folder, quiet=2)
+    compile_sources()
     ways = [only] if only else list(WAYS)
     formed = {}
     for way in ways:
@@ -53,6 +51,12 @@ def main(*, machines: int, only: str | None, as_json: bool, keep: bool, name: st
         print(json.dumps({"machines": machines, **_fields(formed)}, indent=1))
     elif len(formed) > 1:
         print("\n".join(_compared(formed)))
+
+
+def compile_sources() -> None:
+    """Make all as installed: machines see our sources, but cannot write what Python makes of them beside."""
+    for folder in ("core", "plugins"):
+        compileall.compile_dir(SOURCES / folder, quiet=2)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
+
 from mcloud.attendance import brings
 from mcloud.cloud import ADAPTED, JOINED, READY, gate_key, joiner_plan, plan_digest
 from mcloud.errors import McloudError, ProtocolError
@@ -46,6 +48,10 @@ class Hosting:
     _reports: Talk = field(init=False)
     _rosters: tuple[Inputs, ...] = ()
     _turns: Turns = field(default_factory=lambda: Turns({}))
+    _tokens: dict[tuple[str, str], SecretStr] = field(default_factory=dict)
+    """Made, and not yet handed over, by plugin and joiner."""
+    _past: set[str] = field(default_factory=set)
+    """Joiners that want no more tokens: they are in, or out of this run."""
     _last_with_token: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """By joiner and plugin: the last step that needs the token."""
 
@@ -104,13 +110,14 @@ class Hosting:
             )
 
     def ready(self, guest: Guest, plugin: str, request: bytes) -> None:
-        """Have a token made, when it is this machine's turn."""
+        """Have a token made; it is handed over when it is this machine's turn."""
         execution, key = self._running(), self._ready_key(plugin, guest.name)
         if key not in execution.plan.steps:
             raise ProtocolError(f"{guest.name} asks for a token of {plugin[:40]}, which gives none")
         execution.around.requests[key.rpartition("/")[0]] = request
-        if self._turns.ask(plugin, guest.name):
-            execution.open(key)
+        self._past.discard(guest.name)
+        self._turns.ask(plugin, guest.name)  # who asks first joins first
+        execution.open(key)
 
     def progress(self, guest: Guest, happening: Happening) -> None:
         """Show what happened on a joiner; its turn ends with the step that needed the token."""
@@ -158,12 +165,24 @@ class Hosting:
     # ---- the run's side -------------------------------------------------------------------------------
 
     def issued(self, lane: Lane, offers: Sequence[Offer]) -> None:
-        """Send a token to the joiner it is for."""
+        """Keep a token for the joiner it is for until it is its turn: made ahead, nobody waits for it."""
         for offer in offers:
-            guest = self.initiator.lobby.named(lane.about) if self.initiator else None
-            if isinstance(offer, JoinToken) and guest is not None and self.initiator is not None:
+            if isinstance(offer, JoinToken):
                 self.known.add(offer.value)
-                self.initiator.admit(guest, lane.plugin, offer.value.get_secret_value())
+                # Kept first: the turn may come from another thread just now.
+                self._tokens[lane.plugin, lane.about] = offer.value
+                if self._turns.ask(lane.plugin, lane.about):
+                    self._hand_over(lane.plugin, lane.about)
+                if lane.about in self._past:  # since it asked: it takes nobody's turn
+                    self._tokens.pop((lane.plugin, lane.about), None)
+                    self._pass_turns_on(lane.about, only=lane.plugin)
+
+    def _hand_over(self, plugin: str, name: str) -> None:
+        """Send a joiner its token, if it has been made; else it goes as soon as it is."""
+        token = self._tokens.pop((plugin, name), None)
+        guest = self.initiator.lobby.named(name) if self.initiator else None
+        if token is not None and guest is not None and self.initiator is not None:
+            self.initiator.admit(guest, plugin, token.get_secret_value())
 
     def cut_off(self, guest: Guest, reason: str) -> None:
         """Go on without a joiner, or fail with it where the operator wants all or nothing.
@@ -197,15 +216,17 @@ class Hosting:
     def _let_go(self, name: str) -> None:
         """Close what only waited for this joiner, and give its turns to the next."""
         execution = self._running()
+        self._past.add(name)
         for plugin in self.plugins.services:
             key = self._ready_key(plugin, name)
             if key in execution.plan.steps:
                 execution.drop(key)
+            self._tokens.pop((plugin, name), None)
         self._pass_turns_on(name)
 
     def _pass_turns_on(self, name: str, only: str | None = None) -> None:
         for plugin, machine in self._turns.leave(name, only):
-            self._running().open(self._ready_key(plugin, machine))
+            self._hand_over(plugin, machine)
 
     def _ready_key(self, plugin: str, name: str) -> str:
         return gate_key("issue_token", plugin, self._me, name, READY)

@@ -128,12 +128,12 @@ def _in_a_thread(execution, stage):
     return end
 
 
-def test_tokens_are_made_in_turn(host_of):
+def test_tokens_are_made_ahead_and_handed_over_in_turn(host_of):
     made = host_of()
     end = _in_a_thread(made.execution, "enter")
     made.hosting.ready(_guest("n2"), "service", b"")
     made.hosting.ready(_guest("n3"), "service", b"")
-    while not made.session.given:
+    while ("service", "n3") not in made.hosting._tokens or not made.session.given:
         time.sleep(0.01)
     assert made.session.given == [("n2", "service", "for n2")]
     for name in ("n2", "n3"):
@@ -196,6 +196,17 @@ def test_who_is_cut_off_gives_its_turn_to_the_next(host_of):
     assert end() is None
 
 
+def test_a_token_made_for_one_that_is_cut_off_meanwhile_takes_nobodys_turn(host_of):
+    made = host_of()
+    made.hosting.cut_off(_guest("n2"), "nothing was heard of it")
+    lane = next(
+        lane for lane in made.execution.plan.lanes if (lane.hook, lane.about) == ("issue_token", "n2")
+    )
+    made.hosting.issued(lane, [JoinToken(value="for n2")])
+    assert made.hosting._tokens == {}
+    assert made.hosting._turns.ask("service", "n3")
+
+
 def test_a_turn_ends_with_what_needed_the_token(host_of):
     """Not with all else that this machine has to do: the next one waits for this service alone."""
     made, inputs = host_of(), _inputs()
@@ -205,6 +216,8 @@ def test_a_turn_ends_with_what_needed_the_token(host_of):
     made.hosting.outlook(_guest("n2"), Outlook(lines=(), digest=digest))
     for name in ("n2", "n3"):
         made.hosting.ready(_guest(name), "service", b"")
+    while not made.session.given:
+        time.sleep(0.01)
     for step, what in (("other", "done"), ("in", "started")):
         made.hosting.progress(_guest("n2"), _happened("n2", step, what))
     assert not made.hosting._turns.ask("service", "n3")

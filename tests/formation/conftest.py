@@ -96,14 +96,15 @@ class Store:
     def _issue(self, name, ctx):
         with self._lock:
             self.tokens[name] += 1
-            self.joining.add(name)
-            self.most_joining = max(self.most_joining, len(self.joining))
         return [JoinToken(value=f"token-made-for-{name}-who-said-{ctx.request.decode()}")]
 
     def _enter(self, ctx):
         token = ctx.token.get_secret_value()
         with self._lock:
-            self.joining.discard(token.split("-")[3])
+            self.joining.add(token)
+            self.most_joining = max(self.most_joining, len(self.joining))
+        threading.Event().wait(0.02)  # so that two who join at once are seen to
+        self.joining.discard(token)
         return token
 
 

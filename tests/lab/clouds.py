@@ -31,7 +31,10 @@ def cloud_file(machines: int, *, services: Sequence[str] = ("lxd", "ceph", "ovn"
     """Return the example's file for so many machines and some services, with sections put in."""
     yaml = YAML(typ="safe")
     text = yaml.load(EXAMPLE.read_text())
-    text["machines"] = {name: text["machines"][name] for name in list(text["machines"])[:machines]}
+    text["machines"] = {
+        f"n{n}": {"address": f"10.10.0.{10 + n}", "ovn": {"underlay_ip": f"10.10.2.{10 + n}"}}
+        for n in range(1, machines + 1)
+    }
     for service in {"lxd", "ceph", "ovn"} - set(services):
         for part in (text, text["each"], *text["machines"].values()):
             part.pop(service, None)
