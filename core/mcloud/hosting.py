@@ -110,14 +110,14 @@ class Hosting:
             )
 
     def ready(self, guest: Guest, plugin: str, request: bytes) -> None:
-        """Have a token made; it is handed over when it is this machine's turn."""
+        """Have a token made when the machine is next; it is handed over when it is its turn."""
         execution, key = self._running(), self._ready_key(plugin, guest.name)
         if key not in execution.plan.steps:
             raise ProtocolError(f"{guest.name} asks for a token of {plugin[:40]}, which gives none")
         execution.around.requests[key.rpartition("/")[0]] = request
         self._past.discard(guest.name)
         self._turns.ask(plugin, guest.name)  # who asks first joins first
-        execution.open(key)
+        self._have_made(plugin)
 
     def progress(self, guest: Guest, happening: Happening) -> None:
         """Show what happened on a joiner; its turn ends with the step that needed the token."""
@@ -165,7 +165,7 @@ class Hosting:
     # ---- the run's side -------------------------------------------------------------------------------
 
     def issued(self, lane: Lane, offers: Sequence[Offer]) -> None:
-        """Keep a token for the joiner it is for until it is its turn: made ahead, nobody waits for it."""
+        """Keep a token until it is its joiner's turn: made one ahead, nobody waits for it."""
         for offer in offers:
             if isinstance(offer, JoinToken):
                 self.known.add(offer.value)
@@ -227,6 +227,12 @@ class Hosting:
     def _pass_turns_on(self, name: str, only: str | None = None) -> None:
         for plugin, machine in self._turns.leave(name, only):
             self._hand_over(plugin, machine)
+            self._have_made(plugin)
+
+    def _have_made(self, plugin: str) -> None:
+        """Have tokens made for those whose turn it is and the one after: all at once is too much."""
+        for name in self._turns.near(plugin):
+            self._running().open(self._ready_key(plugin, name))
 
     def _ready_key(self, plugin: str, name: str) -> str:
         return gate_key("issue_token", plugin, self._me, name, READY)

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from mcloud.errors import CommandError
 from mcloud.host import Host
 
-SECONDS = 10
+SECONDS = 30
 
 _HOLDER = re.compile(r'"(?P<program>[^"]*)",pid=(?P<pid>\d+)')
 """Of `users:(("nginx",pid=512,fd=6))`: shown to root only, and not where the kernel itself listens."""

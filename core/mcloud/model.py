@@ -231,4 +231,4 @@ class Manifest:
     """How many leading parts of the service's version (`ServiceState.version`) must be the same on all
     machines: 2 takes every 5.0.x where the initiator has 5.0.2; None: any version."""
     joins_at_once: int | None = None
-    """How many machines the service admits side by side; None: all. Tokens are made ahead, and wait."""
+    """How many machines the service admits side by side; None: all. The next one's token is made ahead."""

@@ -8,7 +8,7 @@ from mcloud.listeners import Listener, listeners
 from mcloud.model import Check, Node, ServiceState
 from mcloud.records import Obstacle, printable
 
-SECONDS = 10
+SECONDS = 30
 
 
 def obstacles(

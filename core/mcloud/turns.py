@@ -44,5 +44,11 @@ class Turns:
                         now.append((plugin, waiting.popleft()))
             return tuple(now)
 
+    def near(self, plugin: str) -> tuple[str, ...]:
+        """Return whose tokens are wanted by now: those whose turn it is, and the next one's, made ahead."""
+        with self._lock:
+            joining, waiting = self._of(plugin)
+            return (*joining, *tuple(waiting)[:1])
+
     def _of(self, plugin: str) -> tuple[set[str], deque[str]]:
         return self._joining.setdefault(plugin, set()), self._waiting.setdefault(plugin, deque())

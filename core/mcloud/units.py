@@ -10,7 +10,7 @@ from mcloud.steps import StepContext
 
 T = TypeVar("T")
 
-SECONDS = 10
+SECONDS = 30
 LINES = 6
 """Lines of a unit's journal that are shown."""
 LONGEST = 900

@@ -54,3 +54,14 @@ def test_each_service_has_turns_of_its_own():
     assert not turns.ask("lxd", "n2")
     assert turns.leave("n2") == (("ceph", "n3"),)
     assert turns.leave("n3") == ()
+
+
+def test_tokens_are_wanted_of_those_who_join_and_of_the_next():
+    turns = Turns({"lxd": 1})
+    for machine in ("n2", "n3", "n4"):
+        turns.ask("lxd", machine)
+        turns.ask("other", machine)
+    assert turns.near("lxd") == ("n2", "n3")
+    assert sorted(turns.near("other")) == ["n2", "n3", "n4"]
+    turns.leave("n2")
+    assert turns.near("lxd") == ("n3", "n4")

@@ -43,7 +43,7 @@ def test_a_ceph_daemons_socket():
     assert "15.0" in host.calls[0]
 
 
-@pytest.mark.parametrize(("stretch", "told"), [(1.0, 10), (2.0, 20), (0.01, 1)])
+@pytest.mark.parametrize(("stretch", "told"), [(1.0, 30), (2.0, 60), (0.01, 1)])
 def test_ovn_and_open_vswitch(stretch, told):
     for ask, option in (
         (lambda host: ovn.vsctl(host, "show"), f"--timeout={told}"),

@@ -5,6 +5,8 @@ from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
 
+from pydantic import SecretStr
+
 from mcloud import (
     JoinToken,
     NetworkAccess,
@@ -104,17 +106,23 @@ def _found(node: Node, ctx: StepContext) -> None:
 
 
 def _invite(name: str, ctx: StepContext) -> Iterable[Offer]:
-    """Make the token; what the joiner said of itself decides what to do about an earlier try of it."""
+    """Make the token; on a busy machine LXD's own database takes too long now and then: asked again."""
+    token = ctx.wait(partial(_invitation, name, ctx), what=f"LXD to invite {name}", patience=PATIENCE)
+    return [JoinToken(value=token)]
+
+
+def _invitation(name: str, ctx: StepContext) -> SecretStr:
+    """Return a new token; what the joiner said of itself decides what to do about an earlier try of it."""
     host = ctx.host
     if is_member(host, name):
         said = ctx.request.decode("ascii", "replace")
         if said == IN or (said != OUT and is_alive(host, name)):
-            return [JoinToken(value=Invitation().as_secret())]
+            return Invitation().as_secret()
         ctx.report(f"{name} is not in, though it is listed: it is written out first")
         remove_member(host, name)
     revoke_tokens(host, name)
     forget_certificates(host, name)
-    return [JoinToken(value=make_invitation(host, name))]
+    return make_invitation(host, name)
 
 
 def _write_out(names: Sequence[str], ctx: StepContext) -> None:

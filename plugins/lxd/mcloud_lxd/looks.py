@@ -29,8 +29,11 @@ ADDRESS_KEPT = "kept-address:"
 _MOST = 256
 """Features at most: who has more profiles and projects hears of the first."""
 
+STARTING = 45.0
+"""Seconds for the first call, which starts LXD: nine that start at once on a busy machine take long."""
+
 PATIENCE = 15.0
-"""Seconds for each call: the first one starts LXD."""
+"""Seconds for each call after it."""
 
 
 def look_at(host: Host) -> ServiceState:
@@ -43,7 +46,7 @@ def look_at(host: Host) -> ServiceState:
     if host.stat(path) is None:
         return _silent(host, "its socket is not there: lxd.socket is stopped")
     try:
-        return _what_it_holds(host, server(host, seconds=PATIENCE))
+        return _what_it_holds(host, server(host, seconds=STARTING))
     except LxdError as error:
         return _silent(host, str(error))
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from mcloud import Host, ServiceError
 from mcloud_ovn.files import AUTHORITY, CERTIFICATE, KEY
 
-SECONDS = 10
-"""Limit for one answer of a local daemon, which takes milliseconds unless it hangs."""
+SECONDS = 30
+"""Limit for one answer of a local daemon, which takes milliseconds unless it hangs, or all services of a busy
+machine start at once: then ten were too few."""
 
 
 _STAND_ALONE = 2
