@@ -1,5 +1,6 @@
 """Steps for northd, which turns networks into flows; one is active in the cloud, the others stand by."""
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -83,9 +84,12 @@ def _works(ctx: StepContext) -> Sequence[Offer] | None:
 
 
 def _has_global_row(host: Host) -> bool:
-    row = ["--bare", "--no-headings", "--columns=_uuid", "list", "SB_Global"]
-    asked = ["ovn-sbctl", f"--db={SB.socket}", "--no-leader-only", f"--timeout={own_limit(host)}", *row]
-    return bool(host.run(asked, seconds=SECONDS + 2).stdout.strip())
+    # Not by `ovn-sbctl`: whatever that is asked, it makes the row itself where there is none.
+    question = {"op": "select", "table": "SB_Global", "where": [], "columns": ["nb_cfg"]}
+    how = [f"--timeout={own_limit(host)}", "--no-leader-only", "query", SB.socket]
+    asked = ["ovsdb-client", *how, json.dumps([SB.schema, question])]
+    (answer,) = json.loads(host.run(asked, seconds=SECONDS + 2).stdout)
+    return bool(answer.get("rows"))
 
 
 def _stop(ctx: StepContext) -> None:
