@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from mcloud.attendance import brings
 from mcloud.cloud import ADAPTED, JOINED, READY, gate_key, joiner_plan, plan_digest
 from mcloud.errors import McloudError, ProtocolError
+from mcloud.handing import Handing
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
 from mcloud.offers import JoinToken, Offer
@@ -23,7 +24,6 @@ from mcloud.session.protocol import Failed, Joined, Outlook
 from mcloud.session.talk import NOTICES, REPORTS, Talk
 from mcloud.state import State
 from mcloud.steps import Step
-from mcloud.turns import Turns
 from mcloud.watch import Happening, Watch
 
 
@@ -47,25 +47,20 @@ class Hosting:
     _notices: Talk = field(init=False)
     _reports: Talk = field(init=False)
     _rosters: tuple[Inputs, ...] = ()
-    _turns: Turns = field(default_factory=lambda: Turns({}))
-    _tokens: dict[tuple[str, str], SecretStr] = field(default_factory=dict)
-    """Made, and not yet handed over, by plugin and joiner."""
-    _past: set[str] = field(default_factory=set)
-    """Joiners that want no more tokens: they are in, or out of this run."""
+    _handing: Handing = field(init=False)
     _last_with_token: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """By joiner and plugin: the last step that needs the token."""
 
     def __post_init__(self) -> None:
         self._notices, self._reports = Talk(NOTICES, self.notice), Talk(REPORTS, self.notice)
+        self._handing = self._new_handing()
 
     def begin(self, initiator: Initiator, execution: Execution, inputs: Inputs) -> None:
         """Connect a session to a run."""
         self.initiator, self.execution = initiator, execution
         self.journal = execution.around.journal
         self.expect(inputs)
-        self._turns = Turns(
-            {name: manifest.joins_at_once for name, manifest in self.plugins.manifests.items()}
-        )
+        self._handing = self._new_handing()
         # Who fails just when a smaller roster takes over must not be waited for by either run.
         for name, reason in tuple(self.failed.items()):
             self._close_gates(name, reason)
@@ -115,9 +110,7 @@ class Hosting:
         if key not in execution.plan.steps:
             raise ProtocolError(f"{guest.name} asks for a token of {plugin[:40]}, which gives none")
         execution.around.requests[key.rpartition("/")[0]] = request
-        self._past.discard(guest.name)
-        self._turns.ask(plugin, guest.name)  # who asks first joins first
-        self._have_made(plugin)
+        self._handing.ask(plugin, guest.name)
 
     def progress(self, guest: Guest, happening: Happening) -> None:
         """Show what happened on a joiner; its turn ends with the step that needed the token."""
@@ -127,7 +120,7 @@ class Hosting:
             self.watch(happening)
         last = self._last_with_token.get(guest.name, {}).get(happening.plugin)
         if (happening.hook, happening.step, happening.what) == ("join", last, "done"):
-            self._pass_turns_on(guest.name, only=happening.plugin)
+            self._handing.end(guest.name, happening.plugin)
 
     def settled(self, guest: Guest, message: Joined | Failed) -> None:
         """Open the gate that waits for a joiner, or cut the joiner off."""
@@ -165,23 +158,22 @@ class Hosting:
     # ---- the run's side -------------------------------------------------------------------------------
 
     def issued(self, lane: Lane, offers: Sequence[Offer]) -> None:
-        """Keep a token until it is its joiner's turn: made one ahead, nobody waits for it."""
+        """Keep a token until it is its joiner's turn, then send it."""
         for offer in offers:
             if isinstance(offer, JoinToken):
                 self.known.add(offer.value)
-                # Kept first: the turn may come from another thread just now.
-                self._tokens[lane.plugin, lane.about] = offer.value
-                if self._turns.ask(lane.plugin, lane.about):
-                    self._hand_over(lane.plugin, lane.about)
-                if lane.about in self._past:  # since it asked: it takes nobody's turn
-                    self._tokens.pop((lane.plugin, lane.about), None)
-                    self._pass_turns_on(lane.about, only=lane.plugin)
+                self._handing.made(lane.plugin, lane.about, offer.value)
 
-    def _hand_over(self, plugin: str, name: str) -> None:
-        """Send a joiner its token, if it has been made; else it goes as soon as it is."""
-        token = self._tokens.pop((plugin, name), None)
+    def _new_handing(self) -> Handing:
+        limits = {name: manifest.joins_at_once for name, manifest in self.plugins.manifests.items()}
+        return Handing(limits, make=self._have_made, give=self._give)
+
+    def _have_made(self, plugin: str, name: str) -> None:
+        self._running().open(self._ready_key(plugin, name))
+
+    def _give(self, plugin: str, name: str, token: SecretStr) -> None:
         guest = self.initiator.lobby.named(name) if self.initiator else None
-        if token is not None and guest is not None and self.initiator is not None:
+        if guest is not None and self.initiator is not None:
             self.initiator.admit(guest, plugin, token.get_secret_value())
 
     def cut_off(self, guest: Guest, reason: str) -> None:
@@ -216,23 +208,11 @@ class Hosting:
     def _let_go(self, name: str) -> None:
         """Close what only waited for this joiner, and give its turns to the next."""
         execution = self._running()
-        self._past.add(name)
         for plugin in self.plugins.services:
             key = self._ready_key(plugin, name)
             if key in execution.plan.steps:
                 execution.drop(key)
-            self._tokens.pop((plugin, name), None)
-        self._pass_turns_on(name)
-
-    def _pass_turns_on(self, name: str, only: str | None = None) -> None:
-        for plugin, machine in self._turns.leave(name, only):
-            self._hand_over(plugin, machine)
-            self._have_made(plugin)
-
-    def _have_made(self, plugin: str) -> None:
-        """Have tokens made for those whose turn it is and the one after: all at once is too much."""
-        for name in self._turns.near(plugin):
-            self._running().open(self._ready_key(plugin, name))
+        self._handing.forget(name)
 
     def _ready_key(self, plugin: str, name: str) -> str:
         return gate_key("issue_token", plugin, self._me, name, READY)

@@ -133,7 +133,7 @@ def test_tokens_are_made_ahead_and_handed_over_in_turn(host_of):
     end = _in_a_thread(made.execution, "enter")
     made.hosting.ready(_guest("n2"), "service", b"")
     made.hosting.ready(_guest("n3"), "service", b"")
-    while ("service", "n3") not in made.hosting._tokens or not made.session.given:
+    while ("service", "n3") not in made.hosting._handing._made or not made.session.given:
         time.sleep(0.01)
     assert made.session.given == [("n2", "service", "for n2")]
     for name in ("n2", "n3"):
@@ -203,8 +203,8 @@ def test_a_token_made_for_one_that_is_cut_off_meanwhile_takes_nobodys_turn(host_
         lane for lane in made.execution.plan.lanes if (lane.hook, lane.about) == ("issue_token", "n2")
     )
     made.hosting.issued(lane, [JoinToken(value="for n2")])
-    assert made.hosting._tokens == {}
-    assert made.hosting._turns.ask("service", "n3")
+    assert made.hosting._handing._made == {}
+    assert made.hosting._handing._turns.ask("service", "n3")
 
 
 def test_a_turn_ends_with_what_needed_the_token(host_of):
@@ -220,7 +220,7 @@ def test_a_turn_ends_with_what_needed_the_token(host_of):
         time.sleep(0.01)
     for step, what in (("other", "done"), ("in", "started")):
         made.hosting.progress(_guest("n2"), _happened("n2", step, what))
-    assert not made.hosting._turns.ask("service", "n3")
+    assert not made.hosting._handing._turns.ask("service", "n3")
     made.hosting.progress(_guest("n2"), _happened("n2", "in", "done"))
     while len(made.session.given) < 2:
         time.sleep(0.01)
