@@ -136,14 +136,15 @@ def test_pools_and_access_are_offered():
             assert {access.driver for access in offered(walk, StorageAccess, machine)} == {"ceph", "cephfs"}
 
 
-def test_a_disk_that_got_content_after_the_plan_is_not_taken():
+@pytest.mark.parametrize("content", ["ext4", "unknown data"])
+def test_a_disk_that_got_content_after_the_plan_is_not_taken(content):
     with begun(CephContract()) as (walk, (machine,)):
-        machine.hold("/dev/sdb", "ext4")
+        machine.hold("/dev/sdb", content)
         with pytest.raises(RunFailed) as failed:
             walk.run()
-        assert "not empty (ext4)" in str(failed.value.exceptions[0])
+        assert f"not empty ({content})" in str(failed.value.exceptions[0])
         walk.undo()
-        assert machine.on_disks()["/dev/sdb"] == "ext4"
+        assert machine.on_disks()["/dev/sdb"] == content
 
 
 def test_a_disk_that_may_be_wiped_is_wiped_and_said_to_be():

@@ -189,19 +189,20 @@ def test_an_older_lxd_says_where_it_wants_its_keys():
     assert "/etc/ovn/cert_host" in str(failure.value.exceptions[0])
 
 
-def test_a_disk_with_content_is_kept_unless_it_may_be_wiped():
+@pytest.mark.parametrize("content", ["ext4", "unknown data"])
+def test_a_disk_with_content_is_kept_unless_it_may_be_wiped(content):
     class Precious(TestWithDisks):
         node_settings: ClassVar = {"disk": {"path": "/dev/sda", "wipe": False}}
 
     for contract in (Precious(), TestWithDisks()):
         with contract._begun() as walk:
             lxd = walk.hosts["n1"].answer.__self__
-            lxd.disk = "ext4"
+            lxd.disk = content
             if isinstance(contract, Precious):
                 with pytest.raises(RunFailed) as failure:
                     walk.run()
-                assert "/dev/sda of n1 is not empty (ext4)" in str(failure.value.exceptions[0])
-                assert lxd.disk == "ext4"
+                assert f"/dev/sda of n1 is not empty ({content})" in str(failure.value.exceptions[0])
+                assert lxd.disk == content
             else:
                 walk.run()
                 assert lxd.disk == "btrfs"

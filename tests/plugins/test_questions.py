@@ -186,3 +186,11 @@ def test_ceph_left_out_once_is_asked_about_again_with_what_was_said():
     assert interview.hold().services == ()
     assert interview.hold().services == ()
     assert not any(row.picked for row in person.picks[CEPH])
+
+
+def test_a_disk_with_data_that_nobody_knows_is_never_picked_beforehand():
+    strange = Disk(device="/dev/sdd", size=20 * GB, content="unknown data", content_id="sha256:1")
+    answers, _person, _told = asked(three(disks=(strange, SMALL, LARGE)))
+    for name in ("n1", "n2", "n3"):
+        taken = [answers.of("lxd", name)["disk"], *answers.of("ceph", name)["disks"]]
+        assert [disk.path for disk in taken] == ["/dev/sda", "/dev/sdb"]
