@@ -57,7 +57,7 @@ class Measured:
 
 
 @click.command()
-@click.option("--joiners", type=click.IntRange(1, 2000), default=200, show_default=True, help="How many.")
+@click.option("--joiners", type=click.IntRange(1, 1000), default=200, show_default=True, help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="Print all that was measured as one JSON object.")
 @click.option("--patience", default=120.0, show_default=True, help="Seconds until it is given up.")
 def main(*, joiners: int, as_json: bool, patience: float) -> None:

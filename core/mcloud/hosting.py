@@ -12,7 +12,7 @@ from mcloud.handing import Handing
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
 from mcloud.offers import JoinToken, Offer
-from mcloud.plan import Lane
+from mcloud.plan import Lane, Plan
 from mcloud.plugins import Plugins
 from mcloud.record import Facts, by_plugin, own_facts, read_facts, record_step, unknown_yet
 from mcloud.rosters import members_of
@@ -91,6 +91,7 @@ class Hosting:
             step = record_step(self.state, inputs, unknown_yet)
             plan = joiner_plan(self.plugins, inputs, guest.name, step)
             if outlook.digest == plan_digest(plan, inputs):
+                _refuse_other_steps(guest, outlook, plan)
                 self._last_with_token[guest.name] = {
                     lane.plugin: step.name
                     for lane in plan.lanes
@@ -242,3 +243,10 @@ class Hosting:
             if guest.name in names
         }
         return {**told, self._me: own_facts(execution.plan, execution.around.board, manifests)}
+
+
+def _refuse_other_steps(guest: Guest, outlook: Outlook, plan: Plan) -> None:
+    """Refuse lines about what is not in a joiner's plan: a person has to read them all."""
+    told = [line.key for line in outlook.lines]
+    if len(set(told)) < len(told) or not plan.steps.keys() >= set(told):
+        raise ProtocolError(f"{guest.name} shows steps that its plan does not have")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -78,7 +79,7 @@ def introduction(name: str, credentials: Credentials, run: str = "") -> bytes:
 
 def must_be_heard(here: Initiator) -> None:
     """Let another joiner in, and wait until it is here."""
-    give_up = time.monotonic() + 40
+    give_up = time.monotonic() + 100
     while True:
         try:
             peer = join(here.port, joiner(N3, name="n3"))
@@ -165,14 +166,11 @@ def test_who_talks_without_end_keeps_nobody_waiting(how: Callable[[Connection], 
     with initiator() as here:
         peer = join(here.port)
         with as_member(peer) as one, as_member(peer) as other:
-            ended = []
             for line in (one, other):
                 line.send(introduction("n2", N2, run="0" * 16))
-                ended.append(meanwhile(lambda line=line: how(line)))
+                meanwhile(lambda line=line: how(line))
             must_be_heard(here)
             peak = here.peak()
-        for flood in ended:
-            flood()
     print(f"\npeak memory of the initiator: {peak} MiB")
     assert peak < MOST
 
@@ -184,3 +182,25 @@ def test_of_one_certificate_there_are_two_connections():
             lines.append(stack.enter_context(as_member(peer)))
             until(lambda: sum(line.alive for line in lines) == min(number, 2))  # noqa: B023 - called here
         assert [line.alive for line in lines] == [True, False, False, False, True]
+
+
+def test_who_comes_back_all_the_time_costs_little_and_keeps_nobody_waiting():
+    """Each time with as much to say as he may; and no thread of the initiator's is left of it."""
+    said = MESSAGES["a survey of addresses"](150_000).encode()
+    with initiator() as here:
+        peer = join(here.port)
+        stop = threading.Event()
+
+        def again() -> None:
+            while not stop.is_set():
+                with suppress(errors.McloudError), as_member(peer) as line:
+                    line.send(said)
+
+        for _ in range(4):
+            meanwhile(again)
+        stop.wait(3)
+        must_be_heard(here)
+        peak = here.peak()
+        stop.set()
+    print(f"\npeak memory of the initiator: {peak} MiB")
+    assert peak < MOST

@@ -18,7 +18,7 @@ from mcloud.plugins import Plugins
 from mcloud.record import record_step, unknown_yet
 from mcloud.run import Execution
 from mcloud.secrets import Secrets
-from mcloud.session.protocol import Failed, Introduction, Joined, Outlook
+from mcloud.session.protocol import Failed, Introduction, Joined, Outlook, OutlookLine
 from mcloud.state import State
 from mcloud.testing import FakeHost, memory_folder
 from mcloud.watch import Happening
@@ -300,6 +300,18 @@ def test_facts_of_what_is_not_known_here_are_passed_on_to_nobody(host_of):
     guest.facts = {"service": (), "other": ({"any": "thing"},)}
     made.session.lobby.distinct = lambda: (guest,)
     assert made.hosting.facts(_inputs())["n2"] == {"service": ()}
+
+
+def test_a_plan_of_steps_that_nobody_knows_is_not_shown(host_of):
+    """A person has to read all lines before confirming them."""
+    made, inputs = host_of(), _inputs()
+    step = record_step(made.hosting.state, inputs, unknown_yet)
+    digest = plan_digest(joiner_plan(made.hosting.plugins, inputs, "n2", step), inputs)
+    known = OutlookLine(key="join/service/n2/n2/in", to_do=True)
+    made.hosting.outlook(_guest("n2"), Outlook(lines=(known,), digest=digest))
+    for lines in ((known, known), (OutlookLine(key="join/service/n3/n3/in", to_do=True),)):
+        with pytest.raises(ProtocolError, match="shows steps"):
+            made.hosting.outlook(_guest("n2"), Outlook(lines=lines, digest=digest))
 
 
 def test_another_plan_is_refused(host_of):

@@ -153,6 +153,24 @@ def test_who_is_here_keeps_its_name(lobby, certificates):
     assert lobby.pin("n9", certificates[0]).name == "n9"
 
 
+def test_there_are_so_many_certificates_and_no_more(lobby, certificates, monkeypatch):
+    monkeypatch.setattr("mcloud.session.lobby.MOST_GUESTS", 1)
+    guest = lobby.pin("n2", certificates[0])
+    with pytest.raises(ProtocolError, match="in this session already"):
+        lobby.pin("n3", certificates[1])
+    assert lobby.pin("n2", certificates[0]) is guest
+    assert lobby.all() == (guest,)
+
+
+def test_what_is_said_at_the_end_is_made_printable(lobby, certificates):
+    guest = lobby.pin("n2", certificates[0])
+    guest.come(Wire(), _introduction())
+    guest.part(Farewell(mood="failed", reason="\x1b[2J" + "x" * 3000), for_good=True)
+    assert guest.standing == "parted"
+    assert guest.reason.isprintable()
+    assert len(guest.reason) == 500
+
+
 def test_goodbyes_are_waited_for(lobby, certificates):
     here, away = lobby.pin("n2", certificates[0]), lobby.pin("n3", certificates[1])
     here.standing, away.standing = "here", "away"

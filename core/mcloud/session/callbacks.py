@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 from mcloud.errors import McloudError, ProtocolError, TrustError
@@ -13,38 +14,41 @@ log = logging.getLogger(__name__)
 class Callbacks:
     """Starts them; used by the event thread only."""
 
-    def __init__(self, most: int) -> None:
-        """Let `most` of those run at once that are about strangers."""
+    def __init__(self, most: int, of_each: int) -> None:
+        """Let `most` of those run at once that are about strangers, and `of_each` about one member."""
         self._most = most
-        self._running = 0
+        self._of_each = of_each
+        self._running: Counter[str | None] = Counter()
 
     def start(
         self,
         callback: Callable[[Connection], None],
         connection: Connection,
         *,
-        stranger: bool,
+        whose: str | None,
         done: Callable[[], None],
     ) -> bool:
         """Call `callback` in a new thread, `done` at its end; False: there is no thread to be had.
 
-        A stranger's connection is closed with its callback, a member's only if that failed.
+        `whose` is a member's fingerprint, None a stranger's. A stranger's connection is closed with its
+        callback, a member's only if that failed.
         """
-        if stranger and self._running >= self._most:
+        if self._running[whose] >= (self._most if whose is None else self._of_each):
             return False
-        arguments = (callback, connection, stranger, done)
+        arguments = (callback, connection, whose is None, done)
         name = f"mcloud-from-{connection.peer_address}"
         try:
             threading.Thread(target=_run, args=arguments, name=name, daemon=True).start()
         except RuntimeError as error:
             log.warning("cannot talk to %s: %s", connection.peer_address, error)
             return False
-        self._running += stranger
+        self._running[whose] += 1
         return True
 
-    def ended(self, *, stranger: bool) -> None:
+    def ended(self, whose: str | None) -> None:
         """Note the end of one; its `done` has this called in the event thread."""
-        self._running -= stranger
+        self._running[whose] -= 1
+        self._running += Counter()  # forgets who has none
 
 
 def _run(

@@ -33,8 +33,8 @@ from mcloud.session.transport import Connection
 from mcloud.session.wire import Events, Wire
 
 log = logging.getLogger(__name__)
-_CALLBACKS_PER_STRANGER = 2
-"""Threads that may outlive the strangers they are about, for as long as they need to notice."""
+_THREADS_EACH = 2
+"""Threads for each connection that there may be: they outlive it for as long as they need to notice."""
 
 
 class Door:
@@ -69,7 +69,9 @@ class Door:
         self._on_member = on_member
         self._crowd = Crowd(limits=limits)
         self._callers: set[Caller] = set()
-        self._callbacks = Callbacks(_CALLBACKS_PER_STRANGER * limits.strangers)
+        self._callbacks = Callbacks(
+            _THREADS_EACH * limits.strangers, _THREADS_EACH * limits.joiner_connections
+        )
         self._context = DoorContext(credentials)
         self._thread: EventThread
         self._acceptor: Acceptor
@@ -203,12 +205,11 @@ class Door:
 
     def _call(self, caller: Caller, wire: Wire, callback: Callable[[Connection], None]) -> None:
         connection = Connection(wire, self._thread, own_certificate=self.credentials.der, server=True)
-        stranger = caller.fingerprint is None
         done = partial(self._thread.post, self._called, caller)
-        caller.called = self._callbacks.start(callback, connection, stranger=stranger, done=done)
+        caller.called = self._callbacks.start(callback, connection, whose=caller.fingerprint, done=done)
         if not caller.called:
             wire.abort("too busy")
 
     def _called(self, caller: Caller) -> None:
-        self._callbacks.ended(stranger=caller.fingerprint is None)
+        self._callbacks.ended(caller.fingerprint)
         self._crowd.leave(caller.visitor)

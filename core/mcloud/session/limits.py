@@ -120,13 +120,16 @@ class Visitor:
     source: str
     cut: Callable[[], None]
     carrier: str = ""
-    """What carries several sources: a neighbour's link-layer address. "" if the source is by itself."""
+    """What carries several sources: a neighbour's link-layer address; the source itself where there is none."""
     stage: int = 0
     """How far it got: 0 connected, 1 began TLS, 2 finished TLS, 3 and more: messages."""
     waiting_since: float = 0.0
     """When it was its turn to say something."""
     our_turn: bool = False
     """It has said its part and waits for us: not idle."""
+
+    def __post_init__(self) -> None:
+        self.carrier = self.carrier or self.source
 
 
 @dataclass(kw_only=True, slots=True)
@@ -144,7 +147,7 @@ class Crowd:
             there_is_room = self._cut_one_of({visitor.source}, fair=False)
         elif sources.total() >= self.limits.strangers:
             largest, number = self._largest()
-            mine = sum(_carrier(other) == _carrier(visitor) for other in self.visitors)
+            mine = sum(other.carrier == visitor.carrier for other in self.visitors)
             there_is_room = self._cut_one_of(largest, fair=number > mine + 1)
         else:
             there_is_room = True
@@ -169,9 +172,9 @@ class Crowd:
 
     def _largest(self) -> tuple[set[str], int]:
         """Return the largest sources behind the largest carriers, and how many visitors those carry each."""
-        carriers = Counter(_carrier(other) for other in self.visitors)
+        carriers = Counter(other.carrier for other in self.visitors)
         number = max(carriers.values(), default=0)
-        sources = Counter(other.source for other in self.visitors if carriers[_carrier(other)] == number)
+        sources = Counter(other.source for other in self.visitors if carriers[other.carrier] == number)
         most = max(sources.values(), default=0)
         return {source for source, visitors in sources.items() if visitors == most}, number
 
@@ -186,7 +189,3 @@ class Crowd:
         self.visitors.discard(last)
         last.cut()
         return True
-
-
-def _carrier(visitor: Visitor) -> str:
-    return visitor.carrier or visitor.source

@@ -9,6 +9,7 @@ from mcloud.errors import ProtocolError
 from mcloud.inputs import Inputs
 from mcloud.plan import Stage
 from mcloud.session.certificates import fingerprint
+from mcloud.session.limits import printable
 from mcloud.session.protocol import (
     Farewell,
     Go,
@@ -25,6 +26,8 @@ from mcloud.session.writing import Encoder
 
 Standing = Literal["here", "away", "trusted", "parted", "failed", "refused"]
 """Connected; cut off without a goodbye; pinned, but not yet seen; left; out of the run; not taken."""
+MOST_GUESTS = 1000
+"""Certificates that are pinned in one session: who has the code can make as many as he likes."""
 _NEARNESS: tuple[Standing, ...] = get_args(Standing)
 
 
@@ -96,7 +99,7 @@ class Guest:
 
     def part(self, message: Farewell, *, for_good: bool) -> None:
         """Take note of its goodbye; `for_good`: it is not expected back."""
-        self.reason, self.goodbye = self.reason or message.reason, message.mood
+        self.reason, self.goodbye = self.reason or printable(message.reason, longest=500), message.mood
         if self.standing == "here" and for_good:
             self.standing = "parted"
 
@@ -151,19 +154,14 @@ class Lobby:
 
         Not even that while it is here, because then it is another machine with the same certificate, and
         never once it was `taken` (which it also is by being chosen): it is in a roster by that name.
+        Raises ProtocolError if there are too many.
         """
         mark = fingerprint(certificate)
         with self.changed:
-            guest = self._guests.setdefault(
-                mark,
-                Guest(
-                    name=name,
-                    fingerprint=mark,
-                    certificate=certificate,
-                    address=address,
-                    encode=self._encode,
-                ),
-            )
+            if mark not in self._guests and len(self._guests) >= MOST_GUESTS:
+                raise ProtocolError(f"there are {MOST_GUESTS} machines in this session already")
+            new = Guest(name, mark, certificate, address, encode=self._encode)
+            guest = self._guests.setdefault(mark, new)
             if guest.standing != "here" and not guest.taken and mark not in (self.chosen or ()):
                 guest.name = name
             guest.taken = guest.taken or taken

@@ -84,7 +84,7 @@ class OutlookLine(Message):
 
     key: Printable
     to_do: bool
-    destroys: tuple[Printable, ...] = ()
+    destroys: tuple[Printable, ...] = Field(default=(), max_length=200)
 
 
 class Outlook(Message):

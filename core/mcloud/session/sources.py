@@ -27,18 +27,22 @@ _Network = ipaddress.IPv6Network
 
 def source_of(address: str) -> str:
     """Return what counts as one source: an IPv4 address, one of IPv6 on a link of ours, or else its /64."""
-    ip = ipaddress.ip_address(plain_address(address))
-    if isinstance(ip, ipaddress.IPv4Address) or _links.device_of(ip):
-        return str(ip)
+    if ":" not in (plain := plain_address(address)):
+        return plain
+    ip = ipaddress.IPv6Address(plain)
+    if _links.device_of(ip):
+        return plain
     return str(ipaddress.ip_network((ip, 64), strict=False))
 
 
 def carrier_of(address: str) -> str:
     """Return what carries an address to us: a neighbour's link-layer address, or else its source."""
-    ip = ipaddress.ip_address(plain_address(address))
-    if isinstance(ip, ipaddress.IPv6Address) and (device := _links.device_of(ip)):
-        return _neighbour(ip, device) or str(ip)
-    return source_of(address)
+    if ":" not in (plain := plain_address(address)):
+        return plain
+    ip = ipaddress.IPv6Address(plain)
+    if device := _links.device_of(ip):
+        return _neighbour(ip, device) or plain
+    return source_of(plain)
 
 
 class Links:
