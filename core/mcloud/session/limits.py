@@ -120,7 +120,7 @@ class Visitor:
     source: str
     cut: Callable[[], None]
     carrier: str = ""
-    """What carries several sources: a neighbour's link-layer address; the source itself where there is none."""
+    """What carries several sources: a neighbour's link-layer address; the source itself if there is none."""
     stage: int = 0
     """How far it got: 0 connected, 1 began TLS, 2 finished TLS, 3 and more: messages."""
     waiting_since: float = 0.0
