@@ -1,7 +1,7 @@
 """Telling those who look for an initiator where it is: by all discovery plugins at once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from mcloud.errors import DiscoveryError, McloudError
@@ -28,7 +28,8 @@ def announced(
             try:
                 model = plugins.manifests[name].settings
                 own = model and model.model_validate(settings.get(name, {}))
-                open_.enter_context(plugins.announce(name, beacon=beacon, settings=own))
+                announcement = plugins.announce(name, beacon=beacon, settings=own)
+                open_.enter_context(_ended_quietly(announcement, name, notice))
                 left += 1
             except McloudError as error:
                 notice(f"{name} cannot announce this machine: {error}")
@@ -37,3 +38,18 @@ def announced(
                 "no discovery plugin could announce this machine", hint="see the lines above"
             )
         yield
+
+
+@contextmanager
+def _ended_quietly(
+    announcement: AbstractContextManager[None], name: str, notice: Callable[[str], None]
+) -> Iterator[None]:
+    """Announce while open; that an announcement does not end takes nothing from what was done meanwhile."""
+    announcement.__enter__()
+    try:
+        yield
+    finally:
+        try:
+            announcement.__exit__(None, None, None)
+        except McloudError as error:
+            notice(f"{name} does not end its announcement: {error}")

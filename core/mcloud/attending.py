@@ -22,6 +22,7 @@ from mcloud.session.joiner import Joiner, Peer
 from mcloud.session.protocol import Farewell
 from mcloud.session.transport import Connection, ConnectionLost
 from mcloud.state import State
+from mcloud.waits import waited_for
 
 CONTACTS = 5
 """How often an initiator may hang up before trust, until it is left alone."""
@@ -124,12 +125,14 @@ class Attending:
         longest = self.patience if patience is None else patience
         try:
             while farewell is None:
-                connection = self._come_back(peer, work, longest)
+                with waited_for(peer.name):
+                    connection = self._come_back(peer, work, longest)
                 if connection is None:
                     farewell = Farewell(mood="done")
                     break
                 try:
-                    farewell = self.joiner.converse(connection, work)
+                    with waited_for(peer.name):
+                        farewell = self.joiner.converse(connection, work)
                 except ConnectionLost as lost:
                     self.notice(
                         f"{peer.name} is away: {lost}; waiting for it, for {_spoken(longest)} at most"

@@ -7,12 +7,13 @@ import re
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from mcloud.crew import GLANCE, Crew
 from mcloud.errors import McloudError
 from mcloud.files import replace_file
 from mcloud.host import Host
@@ -40,6 +41,9 @@ _COMMANDS = {
     "system/disks.txt": ("lsblk", "--output", "NAME,SIZE,TYPE,FSTYPE,MOUNTPOINTS,SERIAL"),
     "system/clock.txt": ("timedatectl", "show"),
 }
+
+AT_ONCE = 32
+"""Parts that are read side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,10 @@ def write_bundle(path: Path, wanted: Sequence[Part], *, folder: str, known: Secr
 
     Raises OSError if the archive cannot be written.
     """
-    with ThreadPoolExecutor(thread_name_prefix="bundle") as pool:
-        asked = [(part.name, pool.submit(part.text)) for part in wanted]
+    crew = Crew(AT_ONCE, "bundle")
+    asked = [(part.name, crew.submit(part.text)) for part in wanted]
+    while wait([answer for _name, answer in asked], timeout=GLANCE).not_done:
+        pass  # each part is read with a deadline
     missing: dict[str, str] = {}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:

@@ -1,6 +1,5 @@
 """What a step is given while it is looked for, run or taken back."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock
@@ -10,12 +9,14 @@ from pydantic import SecretStr
 
 from mcloud.deadlines import advice
 from mcloud.errors import PluginError, ServiceError
+from mcloud.headway import Headway
 from mcloud.host import Host
 from mcloud.journal import Journal
 from mcloud.keeping import KeptFiles
 from mcloud.offers import JoinToken, Offer
 from mcloud.plan import Lane, Plan
 from mcloud.steps import Step
+from mcloud.tenure import Tenure, tenured
 
 K = TypeVar("K", bound=Offer)
 T = TypeVar("T")
@@ -71,20 +72,27 @@ class Surroundings:
 
 
 class Context:
-    """The `StepContext` of one step; see `mcloud.steps.StepContext` for what each method promises."""
+    """The `StepContext` of one step; see `mcloud.steps.StepContext` for what each method promises.
 
-    def __init__(self, around: Surroundings, lane: Lane, step: Step, *, doing: str) -> None:
+    Once its tenure is over it refuses everything: nobody knows any more what a step does that late.
+    """
+
+    def __init__(
+        self, around: Surroundings, lane: Lane, step: Step, *, doing: str, tenure: Tenure | None = None
+    ) -> None:
         """Give one step its surroundings; `doing` is probe, run or undo."""
         self._around = around
         self._lane = lane
         self._step = step
         self._doing = doing
         self.key = f"{lane.key}/{step.name}"
+        self._tenure = tenure or Tenure(self.key, plugin=lane.plugin)
+        self._host = tenured(around.host, self._tenure)
 
     @property
     def host(self) -> Host:
         """This machine."""
-        return self._around.host
+        return self._host
 
     @property
     def token(self) -> SecretStr:
@@ -103,7 +111,8 @@ class Context:
         """Keep public bytes to be sent when the lane asks for its token."""
         if len(request) > REQUEST_LIMIT:
             raise self._wrong(f"a request of {len(request)} bytes is too long, {REQUEST_LIMIT} at most")
-        self._around.journal.write("applied", self._lane.key, value=request.hex())
+        with self._tenure.using("ask for a token"):
+            self._around.journal.write("applied", self._lane.key, value=request.hex())
 
     def offers(self, kind: type[K]) -> tuple[K, ...]:
         """Return what was offered of a kind this step needs or wants."""
@@ -114,6 +123,7 @@ class Context:
 
     def secret(self, field: str) -> SecretStr | None:
         """Return a secret field of the plugin's settings."""
+        self._tenure.check("read a secret")
         return self._around.secrets.get(self._lane.plugin, {}).get(field)
 
     def facts(self, machine: str) -> tuple[Offer, ...]:
@@ -124,11 +134,12 @@ class Context:
         """Journal what was there before; the first value wins."""
         if self._doing != "run":
             raise self._wrong(f"it keeps something while it is in its {self._doing}")
-        there, kept = self._around.journal.kept(self.key, key)
-        if there:
-            return kept
-        self._around.journal.write("kept", self.key, name=key, value=value)
-        return value
+        with self._tenure.using("keep something"):
+            there, kept = self._around.journal.kept(self.key, key)
+            if there:
+                return kept
+            self._around.journal.write("kept", self.key, name=key, value=value)
+            return value
 
     def kept(self, key: str) -> str | None:
         """Return what `keep` kept."""
@@ -144,13 +155,16 @@ class Context:
             raise self._wrong(f"it keeps {path} while it is in its {self._doing}")
         if self._step.undo is None:
             raise self._wrong(f"it keeps {path}, and has no undo that could restore it")
-        KeptFiles(self._around.journal).keep(self.host, self.key, path)
+        with self._tenure.using(f"keep {path}"):
+            KeptFiles(self._around.journal).keep(self.host, self.key, path)
 
     def restore_file(self, path: str) -> None:
         """Make a path what it was when it was kept."""
         if self._doing == "probe":
             raise self._wrong(f"it restores {path} in its probe")
-        if said := KeptFiles(self._around.journal).restore(self.host, self.key, path):
+        with self._tenure.using(f"restore {path}"):
+            said = KeptFiles(self._around.journal).restore(self.host, self.key, path)
+        if said:
             self.report(said)
 
     def change_file(self, path: str, content: str) -> None:
@@ -161,6 +175,7 @@ class Context:
 
     def report(self, text: str) -> None:
         """Show one line of progress."""
+        self._tenure.check("report")
         self._around.report(self.key, text)
 
     def wait(
@@ -170,26 +185,27 @@ class Context:
         what: str,
         patience: float = 60,
         progress: Callable[[], object] | None = None,
+        most: float | None = None,
     ) -> T:
-        """Look again and again, until there is something or nothing moves for too long."""
-        pause, last, trouble = FIRST_LOOK, None, None
-        patience *= self.host.stretch
-        deadline = time.monotonic() + patience
+        """Look again and again, until there is something, or nothing gets on for too long."""
+        pause, trouble, stretch = FIRST_LOOK, None, self.host.stretch
+        headway = Headway(patience * stretch, None if most is None else most * stretch)
         while True:
+            self._tenure.check(f"wait for {what}")
             try:
                 found = look()
             except ServiceError as error:
                 found, trouble = None, error
             if found is not None:
                 return found
-            if progress is not None and (now := _quietly(progress)) is not None and now != last:
-                last, deadline = now, time.monotonic() + patience
-            if time.monotonic() > deadline:
+            if progress is not None:
+                headway.note(_quietly(progress))
+            if why := headway.over:
                 said = f" (last answer: {trouble})" if trouble else ""
                 raise ServiceError(
-                    f"still waiting for {what} after {patience:.0f} s without progress{said}",
+                    f"still waiting for {what} after {why}{said}",
                     hint="look at the service's own log on this machine; then run the same command again; "
-                    + advice(self.host.stretch),
+                    + advice(stretch),
                 )
             if self._around.stopping.wait(pause):
                 raise ServiceError(

@@ -7,10 +7,10 @@ written to. Undo and reset come in by labels: what bears one of ours is freed, u
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from mcloud.crew import Crew
 from mcloud.errors import McloudError, ServiceError
 from mcloud.host import Device, Host, Result
 from mcloud.identity import Present, find_pinned, present, refuse_another, refuse_other_content
@@ -183,8 +183,8 @@ def disks_bearing(host: Host, bears: Bears) -> tuple[DiskFound, ...]:
             return None
         return found if bears(found) else None
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return tuple(found for found in pool.map(look, present(host)) if found is not None)
+    found = Crew(_AT_ONCE, "disks").map(look, present(host))
+    return tuple(one for one in found if one is not None)
 
 
 def free_disks(host: Host, bears: Bears, *, patience: float = 0) -> tuple[str, ...]:

@@ -45,6 +45,10 @@ class PluginError(McloudError):
         self.plugin = plugin
 
 
+class Overdue(PluginError):  # noqa: N818 - an outcome
+    """A plugin's code did not come back in its time; it was left where it was, and may do nothing more."""
+
+
 class PlanError(McloudError):
     """The steps do not make a plan: a maker is missing, or they wait for each other."""
 

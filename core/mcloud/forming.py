@@ -122,7 +122,7 @@ class Forming:
         self._cloud = cloud
         self._connect(initiator, inputs, self._planned(inputs), self.journal)
         initiator.proposal = proposal(self.order, inputs)
-        self._patience = bring_after(initiator, inputs, cloud, self.journal, self._patience)
+        self._patience = bring_after(self._hosting, inputs, cloud, self._patience, stretch=self.host.stretch)
         return True
 
     def _finish(self, initiator: Initiator) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from secrets import token_hex
 
 from mcloud.claims import claimed_twice
-from mcloud.errors import McloudError, SettingsError
+from mcloud.errors import McloudError, ProtocolError, SettingsError
 from mcloud.inputs import Inputs
 from mcloud.model import Check, Node
 from mcloud.order import Order
+from mcloud.plan import Plan
 from mcloud.plugins import Plugins
 from mcloud.session.lobby import Guest, Lobby
-from mcloud.session.protocol import Proposal
+from mcloud.session.protocol import Outlook, Proposal
 
 
 def gathered(order: Order, me: Node, guests: Sequence[Guest], plugins: Plugins) -> Inputs:
@@ -81,3 +82,10 @@ def all_planned(lobby: Lobby, inputs: Inputs) -> bool:
                 hint="put that right, then type the same command again here and there",
             )
     return all(guest is not None and guest.outlook is not None for guest in guests)
+
+
+def refuse_other_steps(guest: Guest, outlook: Outlook, plan: Plan) -> None:
+    """Refuse (ProtocolError) lines about what is not in a joiner's plan: a person has to read them all."""
+    told = [line.key for line in outlook.lines]
+    if len(set(told)) < len(told) or not plan.steps.keys() >= set(told):
+        raise ProtocolError(f"{guest.name} shows steps that its plan does not have")

@@ -1,12 +1,13 @@
 """This machine, as a session needs it: its own certificate, and what it is made of."""
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from pydantic import SecretStr
 
+from mcloud.crew import Crew, result
 from mcloud.errors import McloudError, SettingsError
 from mcloud.host import Host
 from mcloud.model import Node, ServiceState, Survey, printable
@@ -15,6 +16,9 @@ from mcloud.secrets import Secrets
 from mcloud.session.certificates import Credentials, load, make_credentials, store
 from mcloud.state import State
 from mcloud.survey import survey
+
+AT_ONCE = 32
+"""Looks at this machine that go on side by side."""
 
 
 @dataclass
@@ -25,6 +29,9 @@ class Here:
     host: Host
     known: Secrets
     state: State = field(default_factory=State)
+
+    def __post_init__(self) -> None:
+        self.plugins.here(self.host)
 
     def keep_secret(self, settings: Mapping[str, Mapping[str, SecretStr]]) -> None:
         """Know the secret settings: from now on they are kept out of all that is shown or written."""
@@ -45,11 +52,11 @@ class Here:
 
     def describe(self, address: str, services: Iterable[str], *, fingerprint: str, founder: bool) -> Node:
         """Look at this machine and at each service on it, side by side; changes nothing."""
-        with ThreadPoolExecutor(thread_name_prefix="inspect") as pool:
-            surveyed = pool.submit(survey, self.host)
-            asked = {name: pool.submit(self._inspect, name) for name in services}
-            seen = surveyed.result()
-            states = {name: found for name, one in asked.items() if (found := one.result()) is not None}
+        crew = Crew(AT_ONCE, "inspect")
+        surveyed = crew.submit(lambda: survey(self.host))
+        asked = {name: crew.submit(partial(self._inspect, name)) for name in services}
+        seen = result(surveyed)
+        states = {name: found for name, one in asked.items() if (found := result(one)) is not None}
         own = ip_address(address)
         others = [other for other in addresses(seen) if other != own]
         return Node(

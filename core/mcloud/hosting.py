@@ -8,11 +8,13 @@ from pydantic import SecretStr
 from mcloud.attendance import brings
 from mcloud.cloud import ADAPTED, JOINED, READY, gate_key, joiner_plan, plan_digest
 from mcloud.errors import McloudError, ProtocolError
+from mcloud.gathering import refuse_other_steps
 from mcloud.handing import Handing
+from mcloud.hearsay import Hearsay
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
 from mcloud.offers import JoinToken, Offer
-from mcloud.plan import Lane, Plan
+from mcloud.plan import Lane
 from mcloud.plugins import Plugins
 from mcloud.record import Facts, by_plugin, own_facts, read_facts, record_step, unknown_yet
 from mcloud.rosters import members_of
@@ -23,7 +25,6 @@ from mcloud.session.lobby import Guest
 from mcloud.session.protocol import Failed, Joined, Outlook
 from mcloud.session.talk import NOTICES, REPORTS, Talk
 from mcloud.state import State
-from mcloud.steps import Step
 from mcloud.watch import Happening, Watch
 
 
@@ -46,6 +47,9 @@ class Hosting:
     """Joiners that are out of this run, and why."""
     _notices: Talk = field(init=False)
     _reports: Talk = field(init=False)
+    longest: dict[str, float] = field(default_factory=dict)
+    """By joiner: how many seconds the longest of its steps may take."""
+    hearsay: Hearsay = field(init=False)
     _rosters: tuple[Inputs, ...] = ()
     _handing: Handing = field(init=False)
     _last_with_token: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -54,6 +58,7 @@ class Hosting:
     def __post_init__(self) -> None:
         self._notices, self._reports = Talk(NOTICES, self.notice), Talk(REPORTS, self.notice)
         self._handing = self._new_handing()
+        self.hearsay = Hearsay(self.notice)
 
     def begin(self, initiator: Initiator, execution: Execution, inputs: Inputs) -> None:
         """Connect a session to a run."""
@@ -91,13 +96,9 @@ class Hosting:
             step = record_step(self.state, inputs, unknown_yet)
             plan = joiner_plan(self.plugins, inputs, guest.name, step)
             if outlook.digest == plan_digest(plan, inputs):
-                _refuse_other_steps(guest, outlook, plan)
-                self._last_with_token[guest.name] = {
-                    lane.plugin: step.name
-                    for lane in plan.lanes
-                    for step in lane.steps
-                    if isinstance(step, Step) and JoinToken in step.needs
-                }
+                refuse_other_steps(guest, outlook, plan)
+                self.longest[guest.name] = plan.longest
+                self._last_with_token[guest.name] = plan.last_needing(JoinToken)
                 break
         else:
             raise ProtocolError(
@@ -117,7 +118,7 @@ class Hosting:
         """Show what happened on a joiner; its turn ends with the step that needed the token."""
         if happening.machine != guest.name:
             return
-        if self._reports.allows(guest.fingerprint, guest.name):
+        if self.hearsay.heeds(happening) and self._reports.allows(guest.fingerprint, guest.name):
             self.watch(happening)
         last = self._last_with_token.get(guest.name, {}).get(happening.plugin)
         if (happening.hook, happening.step, happening.what) == ("join", last, "done"):
@@ -243,10 +244,3 @@ class Hosting:
             if guest.name in names
         }
         return {**told, self._me: own_facts(execution.plan, execution.around.board, manifests)}
-
-
-def _refuse_other_steps(guest: Guest, outlook: Outlook, plan: Plan) -> None:
-    """Refuse lines about what is not in a joiner's plan: a person has to read them all."""
-    told = [line.key for line in outlook.lines]
-    if len(set(told)) < len(told) or not plan.steps.keys() >= set(told):
-        raise ProtocolError(f"{guest.name} shows steps that its plan does not have")

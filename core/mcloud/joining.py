@@ -11,6 +11,7 @@ from mcloud import rosters
 from mcloud.accepting import accept
 from mcloud.cloud import TOKEN, gate_key, joiner_plan, plan_digest
 from mcloud.context import Surroundings
+from mcloud.crew import GLANCE
 from mcloud.errors import ProtocolError, RunFailed
 from mcloud.header import begin_journal
 from mcloud.host import Host
@@ -172,8 +173,8 @@ class Joining:
         """End waits, start nothing new, and let the steps in hand come to their end."""
         if self._execution is not None:
             self._execution.stop()
-        if self._thread is not None:
-            self._thread.join()
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(GLANCE)  # each of the steps in hand has an end
 
     # ---- what this machine does -----------------------------------------------------------------------
 

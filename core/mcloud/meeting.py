@@ -1,6 +1,5 @@
 """Meeting the joiners on the initiator: code, door, announcements, and waiting for people."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +13,7 @@ from mcloud.errors import DiscoveryError, McloudError
 from mcloud.fitting import unfit
 from mcloud.hosting import Hosting
 from mcloud.inputs import Inputs
+from mcloud.minding import Minding
 from mcloud.model import Beacon, Node
 from mcloud.operator import Operator
 from mcloud.order import Order
@@ -30,6 +30,7 @@ from mcloud.session.protocol import VERSION
 from mcloud.session.tally import CLOSED, Strangers
 from mcloud.session.transport import Connection
 from mcloud.state import Pin, State
+from mcloud.waits import waited_for
 
 CODE_AFTER = 5.0
 """Seconds to wait for machines that are known by their pins before the code is shown after all: one may
@@ -107,8 +108,11 @@ class Meeting:
 
     def wait(self, until: Callable[[], bool], what: str) -> None:
         """Wait until something holds, looking after each change. Raises DiscoveryError after the patience."""
-        if self.order.alone:
-            return
+        if not self.order.alone:
+            with waited_for(lambda: f"{what}{self._missing()}"):
+                self._wait(until, what)
+
+    def _wait(self, until: Callable[[], bool], what: str) -> None:
         changed, begun = self.initiator.lobby.changed, time.monotonic()
         while True:
             with changed:
@@ -162,39 +166,17 @@ class Meeting:
             self.hosting.execution.stop()
         self.initiator.part("aborted", reason)
 
-    @contextmanager
-    def minding(self) -> Iterator[None]:
-        """While open: joiners that left, or are away for longer than the patience, are cut off."""
-        done = threading.Event()
-        minder = threading.Thread(target=self._mind_the_absent, args=(done,), daemon=True)
-        minder.start()
-        try:
-            yield
-        finally:
-            done.set()
-            minder.join()
-
-    def _mind_the_absent(self, done: threading.Event) -> None:
-        since: dict[str, float] = {}
-        lobby = self.initiator.lobby
-        while not done.wait(0.5):
-            if self.initiator.farewell is not None:
-                return
-            for guest in filter(lobby.may_take_part, lobby.all()):
-                now = time.monotonic()
-                if guest.standing in {"parted", "failed"}:
-                    guest.standing = "failed"
-                    self.hosting.cut_off(guest, guest.reason or "it left")
-                elif guest.standing != "away":
-                    since.pop(guest.fingerprint, None)
-                elif now - since.setdefault(guest.fingerprint, now) > self.order.patience:
-                    guest.standing = "failed"
-                    guest.reason = f"nothing was heard of it for {self.order.patience:.0f} s"
-                    self.hosting.cut_off(guest, guest.reason)
+    def minding(self) -> AbstractContextManager[None]:
+        """While open: joiners that left, are away for too long or do not get on are cut off."""
+        return Minding(
+            self.initiator, self.hosting, patience=self.order.patience, stretch=self.order.deadlines
+        ).minding()
 
     def _missing(self) -> str:
         lobby = self.initiator.lobby
         missing = absent(lobby, list(self.order.machines)[1:] or [guest.name for guest in lobby.taken()])
+        if not missing and self.initiator.phase == "propose":
+            missing = ", ".join(guest.name for guest in lobby.taken() if guest.outlook is None)
         return f": {missing}" if missing else ""
 
     def _show_code(self) -> None:

@@ -57,6 +57,19 @@ class Plan:
     """With which return of machines that fell out this one comes back into the cloud; 0: it does not.
     Tokens are made anew for it then, and steps that need them run again, whatever is there already."""
 
+    @property
+    def longest(self) -> float:
+        """Seconds that the one of its steps may take which may take longest, not stretched."""
+        steps = (step for lane in self.lanes for step in lane.steps)
+        return max((step.seconds for step in steps if isinstance(step, Step)), default=0.0)
+
+    def last_needing(self, kind: type[Offer]) -> Mapping[str, str]:
+        """Return by plugin the name of the last of its steps that needs this kind."""
+        steps = ((lane, step) for lane in self.lanes for step in lane.steps)
+        return {
+            lane.plugin: step.name for lane, step in steps if isinstance(step, Step) and kind in step.needs
+        }
+
     def __post_init__(self) -> None:
         self._refuse_doubles()
         self._refuse_unseen()

@@ -1,19 +1,25 @@
-"""The only import of pluggy's machinery: load plugins by name, fence them, call each hook typed."""
+"""The only import of pluggy's machinery: load plugins by name, fence them, call each hook typed, in time."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points, version
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pluggy
 from pydantic import SecretStr
 
 from mcloud import hookspecs
+from mcloud.calls import within
+from mcloud.deadlines import LOOKING, MEETING, THINKING
 from mcloud.errors import McloudError, PluginError, SettingsError
 from mcloud.host import Host
 from mcloud.model import API, Beacon, Channel, Check, Manifest, Node, Role, Search, ServiceState
 from mcloud.steps import Step
+from mcloud.tenure import Tenure, tenured
+
+T = TypeVar("T")
 
 GROUP = "mcloud"
 CORE_SECTIONS = frozenset({"mcloud", "cloud", "meet", "each", "machines", "core"})
@@ -31,18 +37,23 @@ class Broken:
 class Plugins:
     """All plugins of this installation, each called alone and by name."""
 
-    def __init__(self) -> None:
-        """Begin with none; use `load` or `of`."""
+    def __init__(self, *, stretch: float = 1.0) -> None:
+        """Begin with none; use `load` or `of`. `stretch` is for deadlines until a machine is known."""
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(hookspecs)
         self.manifests: dict[str, Manifest] = {}
         self.versions: dict[str, str] = {}
         self.broken: dict[str, Broken] = {}
+        self._stretch = stretch
+        self._host: Host | None = None
 
     @classmethod
-    def load(cls, *, without: Iterable[str] = ()) -> Self:
-        """Load all entry points of group `mcloud`, in the order of their names. Never raises."""
-        plugins, left_out = cls(), set(without)
+    def load(cls, *, without: Iterable[str] = (), stretch: float = 1.0) -> Self:
+        """Load all entry points of group `mcloud`, in the order of their names. Never raises.
+
+        One that does not come back in time is broken, as one that raises.
+        """
+        plugins, left_out = cls(stretch=stretch), set(without)
         found: dict[str, list[Any]] = {}
         for point in entry_points(group=GROUP):
             found.setdefault(point.name, []).append(point)
@@ -54,12 +65,16 @@ class Plugins:
                 plugins.broken[name] = Broken(name, f"installed twice, by {' and by '.join(makers)}")
                 continue
             try:
-                plugins._register(name, found[name][0].load())
+                plugins._register(name, plugins._timed("import", name, THINKING, found[name][0].load))
                 plugins.versions[name] = version(makers[0])
             except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything; --help must work
                 plugins._forget(name)
                 plugins.broken[name] = Broken(name, f"{type(error).__name__}: {error}")
         return plugins
+
+    def here(self, host: Host) -> None:
+        """Know the machine they are called on: its name is in what is said of one that hangs."""
+        self._host = host
 
     @classmethod
     def of(cls, **modules: object) -> Self:
@@ -100,7 +115,10 @@ class Plugins:
 
     def inspect(self, name: str, *, host: Host) -> ServiceState | None:
         """Look at one plugin's service on this machine."""
-        state: ServiceState | None = self._one("inspect", name, host=host)
+        tenure = self._tenure("inspect", name, LOOKING)
+        asked = partial(self._called, "inspect", name, host=tenured(host, tenure))
+        with self._fence(name, "inspect"):
+            state: ServiceState | None = within(asked, tenure)
         return state
 
     def preflight(
@@ -109,19 +127,31 @@ class Plugins:
         """Return one plugin's findings over all machines."""
         return self._all("preflight", name, nodes=nodes, settings=settings, node_settings=node_settings)
 
-    def announce(self, name: str, *, beacon: Beacon, settings: Any) -> AbstractContextManager[None]:
-        """Return the context in which one discovery plugin makes the initiator findable."""
-        context: AbstractContextManager[None] = self._one("announce", name, beacon=beacon, settings=settings)
-        return context
+    @contextmanager
+    def announce(self, name: str, *, beacon: Beacon, settings: Any) -> Iterator[None]:
+        """Have one discovery plugin make the initiator findable while this is open."""
+        with self._fence(name, "announce"):
+            context: AbstractContextManager[None] = self._one(
+                "announce", name, beacon=beacon, settings=settings
+            )
+            self._timed("announce", name, MEETING, context.__enter__)
+        try:
+            yield
+        finally:
+            with self._fence(name, "announce"):
+                self._timed("announce", name, MEETING, partial(context.__exit__, None, None, None))
 
     def discover(self, name: str, *, search: Search, settings: Any) -> Iterator[Beacon]:
         """Yield what one discovery plugin finds."""
         with self._fence(name, "discover"):
-            yield from self._one("discover", name, search=search, settings=settings) or ()
+            # In a thread of its own, which is not waited for after the search's time.
+            yield from self._called("discover", name, search=search, settings=settings) or ()
 
     def trust(self, name: str, *, channel: Channel, code: SecretStr, role: Role, binding: bytes) -> None:
         """Let one trust plugin prove both sides to each other; raises what it raises."""
-        self._one("trust", name, channel=channel, code=code, role=role, binding=binding)
+        asked = {"channel": channel, "code": code, "role": role, "binding": binding}
+        with self._fence(name, "trust"):
+            self._timed("trust", name, MEETING, partial(self._called, "trust", name, **asked))
 
     def bootstrap(self, name: str, **asked: Any) -> tuple[Step, ...]:
         """Return the steps that found one plugin's service."""
@@ -150,15 +180,26 @@ class Plugins:
     # ---- the fence -----------------------------------------------------------------------------------
 
     def _one(self, hook: str, name: str, **given: Any) -> Any:
-        others = [self._manager.get_plugin(other) for other in self.manifests if other != name]
-        caller = self._manager.subset_hook_caller(hook, others)
         with self._fence(name, hook):
-            results = caller(**given)
-        return results[0] if results else None
+            return self._timed(hook, name, THINKING, partial(self._called, hook, name, **given))
 
     def _all(self, hook: str, name: str, **given: Any) -> tuple[Any, ...]:
         with self._fence(name, hook):
-            return tuple(self._one(hook, name, **given) or ())
+            # What a hook yields is made while it is taken.
+            return self._timed(hook, name, THINKING, lambda: tuple(self._called(hook, name, **given) or ()))
+
+    def _called(self, hook: str, name: str, **given: Any) -> Any:
+        others = [self._manager.get_plugin(other) for other in self.manifests if other != name]
+        results = self._manager.subset_hook_caller(hook, others)(**given)
+        return results[0] if results else None
+
+    def _timed(self, hook: str, name: str, seconds: float, call: Callable[[], T]) -> T:
+        return within(call, self._tenure(hook, name, seconds))
+
+    def _tenure(self, hook: str, name: str, seconds: float) -> Tenure:
+        where = f"{self._host.name}: " if self._host is not None else ""
+        stretch = self._host.stretch if self._host is not None else self._stretch
+        return Tenure(f"{where}{name} in {hook}", plugin=name, seconds=seconds, stretch=stretch)
 
     @contextmanager
     def _fence(self, name: str, hook: str) -> Iterator[None]:

@@ -1,24 +1,55 @@
-"""Looking only: one step's probe, and what a whole plan would do."""
+"""Looking only: one step's probe, and what a whole plan would do; and how any part of a step is called."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from graphlib import TopologicalSorter
+from typing import Literal, TypeVar
 
+from mcloud.calls import within
 from mcloud.context import Context, Surroundings
+from mcloud.deadlines import LOOKING
 from mcloud.errors import McloudError, PluginError, ServiceError
 from mcloud.offers import JoinToken, Offer
 from mcloud.plan import STAGES, Lane, Stage
 from mcloud.steps import Step
+from mcloud.tenure import Tenure
+
+T = TypeVar("T")
+
+
+def called(
+    around: Surroundings,
+    lane: Lane,
+    step: Step,
+    *,
+    doing: Literal["probe", "run", "undo"],
+    part: Callable[[Context], T],
+) -> T:
+    """Call one part of a step and return what it returns. Raises Overdue if it does not come back in time."""
+    about = f" for {lane.about}" if lane.about != lane.machine else ""
+    tenure = Tenure(
+        f"{lane.machine}: {lane.plugin} {step.name}{about} ({doing} in {lane.hook})",
+        plugin=lane.plugin,
+        seconds=LOOKING if doing == "probe" else step.seconds,
+        stretch=around.host.stretch,
+    )
+    ctx = Context(around, lane, step, doing=doing, tenure=tenure)
+    return within(lambda: part(ctx), tenure, stopping=around.stopping)
 
 
 def look(around: Surroundings, lane: Lane, step: Step) -> tuple[Offer, ...] | None:
     """Probe one step; return what it offers, or None if it is not there."""
-    assert step.probe is not None  # noqa: S101 - asked of steps with a probe only
-    seen = step.probe(Context(around, lane, step, doing="probe"))
-    if seen is None:
-        return None
-    check_declared(f"{lane.key}/{step.name}", lane, step, seen)
-    return tuple(seen)
+    probe = step.probe
+    assert probe is not None  # noqa: S101 - asked of steps with a probe only
+
+    def part(ctx: Context) -> tuple[Offer, ...] | None:
+        seen = probe(ctx)
+        return None if seen is None else tuple(seen)
+
+    offers = called(around, lane, step, doing="probe", part=part)
+    if offers is not None:
+        check_declared(f"{lane.key}/{step.name}", lane, step, offers)
+    return offers
 
 
 def revoked(around: Surroundings, key: str, step: Step) -> bool:
@@ -93,4 +124,14 @@ def check_declared(key: str, lane: Lane, step: Step, offers: Sequence[Offer]) ->
             f"{key} offers {', '.join(strange)}, which it did not declare",
             plugin=lane.plugin,
             hint="name every kind in the step's `offers`; this is for the plugin's author",
+        )
+
+
+def refuse_returned(key: str, lane: Lane, returned: object) -> None:
+    """Refuse (PluginError) what the run of a step returned that has a probe."""
+    if returned is not None:
+        raise PluginError(
+            f"{key}: run returned something, but what it offers is what its probe sees",
+            plugin=lane.plugin,
+            hint="return None, and no generator; this is for the plugin's author",
         )

@@ -6,7 +6,7 @@ offers it, the core's own state last.
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -14,14 +14,15 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
-from mcloud.context import Context, Surroundings
+from mcloud.context import Surroundings
+from mcloud.crew import GLANCE, Crew
 from mcloud.errors import McloudError
 from mcloud.host import Host
 from mcloud.journal import Journal
 from mcloud.model import Node
 from mcloud.plan import Lane, Plan
 from mcloud.plugins import Plugins
-from mcloud.preview import look
+from mcloud.preview import called, look
 from mcloud.remains import Remains
 from mcloud.run import WORKERS
 from mcloud.secrets import Secrets
@@ -120,8 +121,7 @@ class Reset:
             for key, (lane, step) in self._around.plan.steps.items()
             if isinstance(step, Step)
         ]
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="look") as pool:
-            return tuple(pool.map(lambda one: self._see(*one), steps))
+        return tuple(Crew(WORKERS, "look").map(lambda one: self._see(*one), steps))
 
     def unseen(self, shown: Sequence[Found]) -> tuple[str, ...]:
         """Look once more; return what would be lost now and was not there when it was shown.
@@ -138,17 +138,17 @@ class Reset:
         sorter.prepare()
         left: list[Left] = []
         running: dict[Future[Left | None], str] = {}
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix=HOOK) as pool:
-            while sorter.is_active():
-                for key in sorter.get_ready():
-                    if key in to_do:
-                        running[pool.submit(self._do, to_do[key], watch)] = key
-                    else:
-                        sorter.done(key)
-                if running:
-                    for ended in wait(running, return_when=FIRST_COMPLETED).done:
-                        sorter.done(running.pop(ended))
-                        left += [one] if (one := ended.result()) else []
+        crew = Crew(WORKERS, HOOK)
+        while sorter.is_active():
+            for key in sorter.get_ready():
+                if key in to_do:
+                    running[crew.submit(lambda key=key: self._do(to_do[key], watch))] = key  # type: ignore[misc]
+                else:
+                    sorter.done(key)
+            if running:
+                for ended in wait(running, timeout=GLANCE, return_when=FIRST_COMPLETED).done:
+                    sorter.done(running.pop(ended))
+                    left += [one] if (one := ended.result()) else []
         return tuple(left)
 
     def _see(self, key: str, lane: Lane, step: Step) -> Found:
@@ -173,7 +173,7 @@ class Reset:
         watch(of_step(lane, step, "started"))
         self._mark(lane, step, begun=True)
         try:
-            step.run(Context(self._around, lane, step, doing="run"))
+            called(self._around, lane, step, doing="run", part=step.run)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the others must go on
             watch(of_step(lane, step, "left", text=_words(error)))
             return Left(found.key, _words(error), getattr(error, "hint", "") or AGAIN)

@@ -3,17 +3,17 @@
 import queue
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
-from mcloud.context import Context, Surroundings, read_offers, write_offers
+from mcloud.context import Surroundings, read_offers, write_offers
+from mcloud.crew import GLANCE, Crew
 from mcloud.errors import McloudError, PluginError, RunFailed
 from mcloud.journal import Event
 from mcloud.keeping import KeptFiles
 from mcloud.offers import Offer
 from mcloud.plan import Gate, Lane, Plan, Stage
-from mcloud.preview import check_declared, look, look_again, revoked, verified
+from mcloud.preview import called, check_declared, look, look_again, refuse_returned, revoked, verified
 from mcloud.steps import Step
 from mcloud.watch import Watch, nobody, of_step
 
@@ -55,9 +55,9 @@ class Execution:
         self._watch = watch
         self._events: queue.SimpleQueue[Settled] = queue.SimpleQueue()
         self._early: dict[str, Settled] = {}
-        for key, (_lane, step) in around.plan.steps.items():
-            if around.journal.settled(key):
-                around.board.put(key, read_offers(around.journal.offers(key), step.offers))
+        journal = around.journal
+        for key in filter(journal.settled, around.plan.steps):
+            around.board.put(key, read_offers(journal.offers(key), around.plan.steps[key][1].offers))
         around.report = lambda key, text: self._tell(key, "report", text=text)
 
     @property
@@ -88,21 +88,21 @@ class Execution:
         sorter.prepare()
         busy: set[str] = set()
         failures: list[Exception] = []
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix=stage) as pool:
+        crew = Crew(WORKERS, stage)
+        try:
             while True:
                 if not failures and not self.around.stopping.is_set():
                     for key in sorter.get_ready():
                         busy.add(key)
-                        self._begin(key, pool)
-                running = {key for key in busy if isinstance(self.plan.steps[key][1], Step)}
-                if not busy or ((failures or self.around.stopping.is_set()) and not running):
+                        self._begin(key, crew)
+                if not busy or ((failures or self.around.stopping.is_set()) and not self._steps(busy)):
                     break
-                settled = self._events.get()
-                if settled.key in busy:
-                    busy.discard(settled.key)
-                    self._settle(settled, sorter, failures)
-                elif settled.key in self.plan.steps:
-                    self._early[settled.key] = settled
+                self._hear(busy, sorter, failures)
+        except BaseException:
+            self.around.stopping.set()
+            while self._steps(busy):  # each of them has an end; gates are not waited for
+                self._hear(busy, sorter, failures)
+            raise
         if not failures and self.around.stopping.is_set():
             failures.append(McloudError("stopped before the end", hint="run the same command again to go on"))
         if failures:
@@ -112,14 +112,29 @@ class Execution:
                 hint="run the same command again to go on, or `mcloud undo` to take back what was done",
             )
 
-    def _begin(self, key: str, pool: ThreadPoolExecutor) -> None:
+    def _steps(self, busy: set[str]) -> bool:
+        return any(isinstance(self.plan.steps[key][1], Step) for key in busy)
+
+    def _hear(self, busy: set[str], sorter: "TopologicalSorter[str]", failures: list[Exception]) -> None:
+        """Take note of what comes to its end next, if it does just now."""
+        try:
+            settled = self._events.get(timeout=GLANCE)
+        except queue.Empty:
+            return
+        if settled.key in busy:
+            busy.discard(settled.key)
+            self._settle(settled, sorter, failures)
+        elif settled.key in self.plan.steps:
+            self._early[settled.key] = settled
+
+    def _begin(self, key: str, crew: Crew) -> None:
         lane, step = self.plan.steps[key]
         if isinstance(step, Step):
-            pool.submit(self._do, key, lane, step)
+            crew.submit(lambda: self._do(key, lane, step))
         elif key in self._early:
             self._events.put(self._early.pop(key))
         else:
-            pool.submit(self._wait_at, key, lane, step)
+            crew.submit(lambda: self._wait_at(key, lane, step))
 
     def _wait_at(self, key: str, lane: Lane, gate: Gate) -> None:
         try:
@@ -203,15 +218,9 @@ class Execution:
         self._tell(key, "started")
         began = time.monotonic()
         try:
-            returned = step.run(Context(self.around, lane, step, doing="run"))
+            refuse_returned(key, lane, called(self.around, lane, step, doing="run", part=step.run))
         finally:
             KeptFiles(journal).note(self.around.host, key)
-        if returned is not None:
-            raise PluginError(
-                f"{key}: run returned something, but what it offers is what its probe sees",
-                plugin=lane.plugin,
-                hint="return None, and no generator; this is for the plugin's author",
-            )
         seen = verified(self.around, lane, step)
         journal.write("done", key, offers=write_offers(seen), seconds=round(time.monotonic() - began, 3))
         return "done", seen
@@ -220,7 +229,7 @@ class Execution:
         self.around.journal.write("started", key)
         self._tell(key, "started")
         began = time.monotonic()
-        offers = tuple(step.run(Context(self.around, lane, step, doing="run")) or ())
+        offers = called(self.around, lane, step, doing="run", part=lambda ctx: tuple(step.run(ctx) or ()))
         check_declared(key, lane, step, offers)
         self.around.journal.write("done", key, seconds=round(time.monotonic() - began, 3))
         return "done", offers

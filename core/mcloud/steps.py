@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import SecretStr
 
+from mcloud.deadlines import WORKING
 from mcloud.host import Host
 from mcloud.offers import Offer
 
@@ -105,13 +106,16 @@ class StepContext(Protocol):
         what: str,
         patience: float = 60,
         progress: Callable[[], object] | None = None,
+        most: float | None = None,
     ) -> T:
         """Call `look` until it returns something else than None, and return that.
 
         Gives up with ServiceError("still waiting for {what}") after `patience` seconds *without
-        progress*: whenever `progress()` gives another value than before the time starts anew. An
-        error that `look` raises ends the wait, except ServiceError: the service may not be there
-        yet, and the last one is named when the patience ends.
+        progress*, and after `most` seconds in any case (ten times the patience, if nothing is said).
+        Progress is a count that only grows: whenever `progress()` returns a number larger than all
+        before it, the patience starts anew. Of what is no number, each value that was never seen before
+        counts. An error that `look` raises ends the wait, except ServiceError: the service may not be
+        there yet, and the last one is named when the patience ends.
         """
         ...
 
@@ -142,6 +146,10 @@ class Step:
     """What running it loses for good, in words: shown in the plan and confirmed."""
     loses: tuple[str, ...] = ()
     """What undoing it loses, in words: shown and confirmed before undo."""
+    seconds: float = WORKING
+    """How long its `run` may take at most, and its `undo`; stretched by `--deadlines`. Half an hour is more
+    than anything needs that waits with `ctx.wait` and gives its commands deadlines. At the end its commands
+    are killed; one that goes on all the same is left behind, and its context refuses it everything."""
 
     @property
     def volatile(self) -> bool:

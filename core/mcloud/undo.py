@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from mcloud.cloud import plan_for
-from mcloud.context import Context, Surroundings, read_offers
+from mcloud.context import Surroundings, read_offers
 from mcloud.errors import McloudError, ProtocolError, RunFailed, ServiceError
 from mcloud.holding import FOUNDATIONS, Holding, last_first
 from mcloud.host import Host
@@ -14,7 +14,7 @@ from mcloud.journal import Journal
 from mcloud.keeping import KeptFiles
 from mcloud.plan import Lane, Plan
 from mcloud.plugins import Plugins
-from mcloud.preview import look
+from mcloud.preview import called, look
 from mcloud.record import record_step, unknown_yet
 from mcloud.state import State
 from mcloud.steps import Step
@@ -162,7 +162,7 @@ def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> str | 
     """Undo one step; return why it is still there, or None."""
     assert step.undo is not None  # noqa: S101 - asked of steps with an undo only
     try:
-        step.undo(Context(around, lane, step, doing="undo"))
+        called(around, lane, step, doing="undo", part=step.undo)
         _restore_files(around, key)
         still_there = look(around, lane, step) is not None
     except McloudError as error:

@@ -4,6 +4,7 @@ Of our own because `requests_unixsocket` names the socket in every URL and leave
 """
 
 import socket
+import time
 from typing import Any
 
 import requests
@@ -24,6 +25,26 @@ def unix_session(path: str, *, stretch: float = 1.0) -> requests.Session:
     return session
 
 
+class _Patient(socket.socket):
+    """A socket whose time-out is that of a whole answer: it does not begin anew with every byte."""
+
+    _until: float | None = None
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Begin to wait: urllib3 says this before each answer, and once for each connection."""
+        self._until = None if value is None else time.monotonic() + value
+        super().settimeout(value)
+
+    def recv_into(self, *given: Any, **named: Any) -> int:
+        """Receive, in what is left of the time. TimeoutError if that is nothing."""
+        if self._until is not None:
+            left = self._until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            super().settimeout(left)
+        return super().recv_into(*given, **named)
+
+
 class _Connection(HTTPConnection):
     def __init__(self, host: str, *, path: str, **given: Any) -> None:
         super().__init__(host, **given)
@@ -31,7 +52,7 @@ class _Connection(HTTPConnection):
 
     def connect(self) -> None:
         """Connect to the socket; raises OSError, which `requests` turns into its ConnectionError."""
-        dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        dialled = _Patient(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             dialled.settimeout(self.timeout)
             dialled.connect(self._path)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mcloud.errors import McloudError, ProtocolError
+from mcloud.headway import Headway
+from mcloud.hearsay import Hearsay
 from mcloud.here import Here
 from mcloud.inputs import Inputs
 from mcloud.journal import Journal
@@ -20,12 +22,17 @@ from mcloud.session.limits import DEFAULT_LIMITS
 from mcloud.session.lobby import Guest
 from mcloud.session.protocol import Failed, Farewell, Joined, Outlook, Refusal
 from mcloud.session.talk import NOTICES, REPORTS, Talk
+from mcloud.waits import waited_for
 from mcloud.watch import Happening, Watch
 
 COME_WITHIN = 4.0
 """Seconds in which joiners that wait have dialled: they try every two."""
 BACK_WITHIN = 10.0
 """Seconds to wait for one that was told, and is away: its undo goes on, and it may say how that ended."""
+GETS_ON = 600.0
+"""Seconds in which one that takes its part back has one step more to tell of."""
+IN_ALL = 3600.0
+"""Seconds for one's whole part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +73,11 @@ class Withdrawing:
     _inputs: Inputs = field(init=False)
     _notices: Talk = field(init=False)
     _reports: Talk = field(init=False)
+    _hearsay: Hearsay = field(init=False)
 
     def __post_init__(self) -> None:
         self._notices, self._reports = Talk(NOTICES, self.notice), Talk(REPORTS, self.notice)
+        self._hearsay = Hearsay(self.notice)
         self._inputs = confirmed(self.journal)
         self._initiator = Initiator(
             plugins=self.here.plugins,
@@ -105,11 +114,16 @@ class Withdrawing:
         )
         try:
             with door:
-                self._wait_for(names)
-                return [self._part_of(name) for name in names]
+                with waited_for(" and ".join(names)):
+                    self._wait_for(names)
+                return [self._seen_through(name) for name in names]
         except McloudError as error:
             self.notice(f"the joiners cannot be told: {error}")
             return [Part(name, "silent", "it was not told") for name in names]
+
+    def _seen_through(self, name: str) -> Part:
+        with waited_for(f"{name}: its part of the undo"):
+            return self._part_of(name)
 
     def _part_of(self, name: str) -> Part:
         """Have one joiner take its part back, and wait until it has said how that ended."""
@@ -118,8 +132,12 @@ class Withdrawing:
             return Part(name, "silent", "it did not come")
         farewell = Farewell(mood="undone", reason=f"`mcloud undo` was typed on {self._inputs.founder.name}")
         away: float | None = None
+        headway = Headway(GETS_ON * self._stretch, IN_ALL * self._stretch)
         while guest.goodbye is None and guest.standing in {"here", "away"}:
             guest.say(farewell, once="farewell")  # over each connection it comes back on
+            headway.note(self._hearsay.ended(name))
+            if headway.over:
+                return Part(name, "left", f"{headway.over}, and it has not said that it is done")
             away = None if guest.standing == "here" else away or time.monotonic()
             if away is not None and time.monotonic() - away > BACK_WITHIN * self._stretch:
                 break
@@ -157,7 +175,8 @@ class Withdrawing:
 
     def progress(self, guest: Guest, happening: Happening) -> None:
         """Show how far a joiner is."""
-        if happening.machine == guest.name and self._reports.allows(guest.fingerprint, guest.name):
+        mine = happening.machine == guest.name and self._hearsay.heeds(happening)
+        if mine and self._reports.allows(guest.fingerprint, guest.name):
             self.watch(happening)
 
     def outlook(self, guest: Guest, outlook: Outlook) -> None:  # noqa: ARG002 - what it shows does not matter

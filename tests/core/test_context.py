@@ -1,5 +1,6 @@
 """What a step is given, and what it is refused."""
 
+import itertools
 import threading
 
 import pytest
@@ -7,6 +8,7 @@ from pydantic import SecretStr
 
 from mcloud import JoinToken, PluginError, ServiceError
 from mcloud.context import Context, read_offers, write_offers
+from mcloud.headway import Headway
 from mcloud.plan import Gate
 
 
@@ -165,6 +167,43 @@ def test_the_time_starts_anew_with_progress(context):
 def test_without_progress_it_ends(context):
     with pytest.raises(ServiceError, match="without progress"):
         context().wait(lambda: None, what="it", patience=0.05, progress=lambda: 42)
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        pytest.param(
+            [frozenset({"10.0.0.2"}), frozenset({"10.0.0.3"})], id="who is missing, of cloned machines"
+        ),
+        pytest.param([("SLOW_OPS",), ()], id="a warning that comes and goes"),
+        pytest.param([3, 2], id="a count that falls and rises"),
+        pytest.param([float("nan")], id="no number at all"),
+        pytest.param([True, False], id="yes and no"),
+    ],
+)
+def test_what_comes_and_goes_is_no_progress(context, figures):
+    """Each of them once, and never again."""
+    changing = itertools.cycle(figures)
+    with pytest.raises(ServiceError, match=r"still waiting for it after \d+ s without progress"):
+        context().wait(lambda: None, what="it", patience=0.3, progress=lambda: next(changing), most=600)
+
+
+def test_there_is_an_end_however_much_gets_on(context):
+    counting = itertools.count()
+    with pytest.raises(ServiceError, match="still waiting for it after 1 s in all"):
+        context().wait(lambda: None, what="it", patience=0.4, progress=lambda: next(counting), most=1.0)
+
+
+def test_that_end_is_ten_patiences_if_nothing_is_said():
+    now = [0.0]
+    headway = Headway(6, clock=lambda: now[0])
+    for second in range(60):
+        now[0] = float(second)
+        headway.note(second)
+        assert not headway.over
+    now[0] = 60.5
+    headway.note(61)
+    assert headway.over == "60 s in all"
 
 
 def test_a_figure_that_cannot_be_had_is_no_progress(context):

@@ -3,6 +3,7 @@
 import itertools
 import random
 import subprocess
+import time
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -659,6 +660,38 @@ def test_a_secret_in_a_file_that_all_can_read_is_refused():
     assert "with mode 0644" in _refusal(
         _contract(_planting(_step(run=run))), "test_it_runs_and_its_probes_see_it"
     )
+
+
+# ---- waits ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["run", "undo"])
+def test_a_wait_without_an_end_is_refused(where):
+    """Whatever the machine says no to, it asks once more."""
+
+    def wait(ctx):
+        while True:
+            try:
+                ctx.host.run(["greeter", "ready"])
+            except ServiceError:
+                time.sleep(0.01)
+            else:
+                return
+
+    def run(ctx):
+        _write("hello", ctx)
+        if where == "run":
+            wait(ctx)
+
+    def undo(ctx):
+        if where == "undo":
+            wait(ctx)
+        _restore(ctx)
+
+    said = _refusal(
+        _contract(_planting(_step(run=run, undo=undo, seconds=20)), host=_answering), "test_its_waits_end"
+    )
+    assert f"a wait has no end of its own: n1: sinner greet ({where} in join)" in said
 
 
 # ---- reset ---------------------------------------------------------------------------------------------

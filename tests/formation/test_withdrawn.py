@@ -10,9 +10,12 @@ from breaking import Broken, Fault
 from trying import EVERYTHING, try_all, undisturbed
 
 from mcloud.errors import ProtocolError
+from mcloud.joining import Joining
+from mcloud.session.protocol import Progress
 from mcloud.testing.host import PowerLost
 from mcloud.testing.power import dying_quietly
 from mcloud.undo import refuse_complete
+from mcloud.watch import Happening
 from mcloud.withdrawing import Part, waiting
 
 COME_WITHIN = 6.0
@@ -138,6 +141,78 @@ def test_what_a_joiner_cannot_take_back_is_told_on_the_initiator():
         assert "ZeroDivisionError" in str(left.ended()["n3"].lines())
         broken.undo(["n3"])
         broken.check_nothing()
+
+
+@pytest.fixture
+def over(monkeypatch):
+    """Return what is set when the test is over: nobody hangs any longer. Patience is short meanwhile."""
+    monkeypatch.setattr("mcloud.withdrawing.GETS_ON", 1.0, raising=False)
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def _on(monkeypatch, machine, method, instead):
+    """Have one machine's joiner do something else in a method."""
+    real = getattr(Joining, method)
+
+    def called(self, *given):
+        return instead(self, *given) if self.name == machine else real(self, *given)
+
+    monkeypatch.setattr(Joining, method, called)
+
+
+def _undone(left, seconds=20):
+    """Type `undo` on the initiator; AssertionError if it does not end."""
+    typed = threading.Thread(target=left.undo, daemon=True)
+    typed.start()
+    typed.join(seconds)
+    assert not typed.is_alive(), "undo waits on"
+
+
+def _chatter(said, over):
+    """Return what a joiner does that only says how far it is, and never that it is done."""
+
+    def chatter(joining):
+        while not over.is_set():
+            happening = Happening(
+                machine="n3", plugin="svc", hook="join", about="n3", step="conf", what="undone", text=said()
+            )
+            if not joining.joiner.report(Progress(happening=happening)):
+                over.wait(0.01)
+
+    return chatter
+
+
+def test_a_joiner_that_floods_the_undo_with_progress_holds_nobody(monkeypatch, over):
+    shown = []
+    monkeypatch.setattr("mcloud.testing.life.nobody", shown.append)
+    _on(monkeypatch, "n3", "take_back", _chatter(lambda: "", over))
+    left = Left()
+    with left.waiting() as broken:
+        try:
+            _undone(left)
+        finally:
+            over.set()
+        first, second = broken.cloud.parts
+        assert (first.machine, first.outcome != "undone") == ("n3", True)
+        assert (second.machine, second.outcome) == ("n2", "undone")
+        assert len([one for one in shown if one.machine == "n3"]) <= 30
+        assert "n3 says more than can be shown" in broken.cloud.story()
+
+
+def test_a_joiner_whose_undo_gets_nowhere_is_named_and_left(monkeypatch, over):
+    _on(monkeypatch, "n3", "take_back", lambda _joining: over.wait(25))
+    left = Left()
+    with left.waiting() as broken:
+        try:
+            _undone(left)
+        finally:
+            over.set()
+        first, second = broken.cloud.parts
+        assert (first.machine, first.outcome) == ("n3", "left")
+        assert first.reason == "1 s without progress, and it has not said that it is done"
+        assert (second.machine, second.outcome) == ("n2", "undone")
 
 
 def test_that_nobody_can_be_told_does_not_stop_the_initiator():

@@ -53,7 +53,8 @@ def shown(function: Command) -> Command:
     def with_screen(*, json_lines: bool, plain: bool, **arguments: Any) -> None:
         screen = Screen(Secrets(), json_lines=json_lines, plain=plain)
         try:
-            function(screen, **arguments)
+            with screen.patient():
+                function(screen, **arguments)
         except McloudError as error:
             screen.error(error)
             sys.exit(error.exit_code)
@@ -114,7 +115,9 @@ def this_machine(
     if os.geteuid() != 0:
         raise McloudError("mcloud changes this machine and must be run as root", hint="try it with sudo")
     host = LocalHost(screen.known, stretch=deadlines or 1.0)
-    here = Here(plugins=Plugins.load(without=without), host=host, known=screen.known)
+    here = Here(
+        plugins=Plugins.load(without=without, stretch=deadlines or 1.0), host=host, known=screen.known
+    )
     with here.state.lock(command), logged(here.state.folder, screen.known):
         yield here
 

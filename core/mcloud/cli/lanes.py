@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from mcloud.cloud import CORE, READY, TOKEN
 from mcloud.session.protocol import OutlookLine
+from mcloud.waits import Wait
 from mcloud.watch import Happening
 
 GATES = frozenset({("issue_token", READY), ("join", TOKEN)})
@@ -68,6 +69,8 @@ class Lanes:
         """Begin with nothing running."""
         self._clock = clock
         self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._awaited: dict[str, float] = {}
+        """Machines whose part of a stage is waited for, and since when."""
 
     def expect(self, plans: Mapping[str, Sequence[OutlookLine]]) -> None:
         """Learn from the plans how many steps there are, and in which order to show machines."""
@@ -83,6 +86,7 @@ class Lanes:
     def note(self, happening: Happening) -> bool:
         """Take note of one happening; return whether it is work, and not one of the core's gates."""
         if happening.plugin == CORE:
+            self._note_part(happening)
             return False
         gate = (happening.hook, happening.step) in GATES and not happening.seconds
         lane = self._lane(happening.machine, happening.plugin)
@@ -103,6 +107,30 @@ class Lanes:
             else:
                 lane.done.add(step)
         return not gate
+
+    def leave_out(self, machine: str) -> None:
+        """Take note that a machine is out: nobody waits for it any longer."""
+        self._awaited.pop(machine, None)
+        for (of, _service), lane in self._lanes.items():
+            if of == machine:
+                lane.running.clear()
+                lane.waiting.clear()
+
+    def waits(self) -> list[Wait]:
+        """Return who is waited for: steps that run, the longest first, then machines without any."""
+        now = self._clock()
+        steps = [
+            Wait(f"{machine}: {service} {_spoken(step, machine)}", now - since, other=False)
+            for (machine, service), lane in self._lanes.items()
+            for step, since in lane.running.items()
+        ]
+        at_work = {machine for (machine, _service), lane in self._lanes.items() if lane.running}
+        parts = [
+            Wait(name, now - since, other=True)
+            for name, since in self._awaited.items()
+            if name not in at_work
+        ]
+        return [*sorted(steps, key=lambda wait: -wait.seconds), *parts]
 
     def rows(self) -> list[Row]:
         """Return all lanes as they are now, in the order in which they became known."""
@@ -140,6 +168,13 @@ class Lanes:
             if spans:
                 found.append((stage, max(end for _, end in spans) - min(begin for begin, _ in spans)))
         return found
+
+    def _note_part(self, happening: Happening) -> None:
+        if happening.about != happening.machine:
+            if happening.what == "waiting":
+                self._awaited[happening.about] = self._clock()
+            else:
+                self._awaited.pop(happening.about, None)
 
     def _lane(self, machine: str, service: str) -> _Lane:
         return self._lanes.setdefault((machine, service), _Lane())

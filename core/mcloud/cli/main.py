@@ -15,6 +15,7 @@ from mcloud.cli.example import example
 from mcloud.cli.init import init
 from mcloud.cli.join import join
 from mcloud.cli.lab import lab
+from mcloud.cli.leaving import leave
 from mcloud.cli.plugins import plugins
 from mcloud.cli.preseed import plan, preseed
 from mcloud.cli.reset import reset
@@ -48,6 +49,15 @@ for command in (init, join, preseed, plan, undo, reset, runs, bundle, example, s
 
 def main() -> None:
     """Run the command line; the exit status is that of the error's class, 70 for a bug."""
+    try:
+        _main()
+    except SystemExit as leaving:
+        leave(leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None))
+        raise
+    leave(0)
+
+
+def _main() -> None:
     if not sys.flags.isolated:  # `python -m mcloud`; the command begins in mcloud_start
         mcloud_start.main()
     os.umask(0o077)

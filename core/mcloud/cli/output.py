@@ -41,13 +41,18 @@ class Output:
         self._question = self._again = ""
         self._wake: Callable[[], None] | None = None
         self._waiting: deque[Callable[[], None]] = deque()
-        self._began = time.monotonic()
+        self._began = self.spoke = time.monotonic()
         self._found = _terminal_settings()
 
     @property
     def seconds(self) -> float:
         """Seconds since the command began."""
         return time.monotonic() - self._began
+
+    @property
+    def engaged(self) -> bool:
+        """Whether a person is asked something just now, or sees what goes on anyway."""
+        return bool(self._question) or self._wake is not None or self._live is not None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -79,6 +84,7 @@ class Output:
         if not verbatim and stream.isatty():
             text = wrapped(text, self.size[0], hang)
         with self.lock:
+            self.spoke = time.monotonic()
             if self._wake is not None:
                 self._waiting.append(lambda: self._print(text, style, error=error))
                 with suppress(RuntimeError):  # it ends just now: what waits is printed then
@@ -90,6 +96,7 @@ class Output:
         """Print one JSON object, on a line of its own."""
         line = json.dumps({"at": round(self.seconds, 3), **fields}, ensure_ascii=True, default=str)
         with self.lock:
+            self.spoke = time.monotonic()
             self._write((self.known.mask(line) if masked else line) + "\n")
 
     def pose(self, question: str, *, again: str = "") -> None:

@@ -69,7 +69,7 @@ class _Picker:
             return self.app.run(pre_run=begun, set_exception_handler=False, handle_sigint=False)
         finally:
             over.set()
-            watching.join()
+            watching.join(REREAD)
 
     def _watch(self, over: threading.Event) -> None:
         """Have the table drawn anew when the rows are others; as long as they are not nothing is sent."""

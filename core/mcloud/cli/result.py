@@ -1,15 +1,15 @@
 """The end of a run: the services' own tables, what was left out, how long it took, what to type next."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mcloud.cli.failing import spoken
 from mcloud.cli.plans import check_lines
 from mcloud.cli.screen import Screen
 from mcloud.cli.tables import narrowed
+from mcloud.crew import Crew
 from mcloud.errors import McloudError
-from mcloud.here import Here
+from mcloud.here import AT_ONCE, Here
 from mcloud.model import Check
 
 SHOW_SECONDS = 20
@@ -62,12 +62,12 @@ def show_fallen(screen: Screen, fallen: Mapping[str, str], cloud: str) -> None:
 
 def _tables(screen: Screen, here: Here, services: Sequence[str]) -> None:
     commands = [argv for plugin in services for argv in here.plugins.manifests[plugin].shows]
-    with ThreadPoolExecutor(thread_name_prefix="shows") as pool:
-        for argv, said in zip(commands, pool.map(lambda argv: _asked(here, argv), commands), strict=True):
-            command = " ".join(argv)
-            screen.say(f"\n$ {command}", "bold", type="shows", command=command, output=said)
-            if screen.mode != "json":
-                screen.say(narrowed(said, screen.output.width), verbatim=True)
+    shown = Crew(AT_ONCE, "shows").map(lambda argv: _asked(here, argv), commands)
+    for argv, said in zip(commands, shown, strict=True):
+        command = " ".join(argv)
+        screen.say(f"\n$ {command}", "bold", type="shows", command=command, output=said)
+        if screen.mode != "json":
+            screen.say(narrowed(said, screen.output.width), verbatim=True)
 
 
 def _asked(here: Here, argv: Sequence[str]) -> str:

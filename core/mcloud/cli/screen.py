@@ -14,6 +14,7 @@ from mcloud.cli.lanes import Lanes
 from mcloud.cli.lines import step_line
 from mcloud.cli.live import lane_lines
 from mcloud.cli.output import Output
+from mcloud.cli.patience import Patience, as_fields
 from mcloud.cli.plans import check_lines, loss_lines, work_lines
 from mcloud.cli.prompts import Prompts
 from mcloud.cli.typed import forget_lines
@@ -21,6 +22,7 @@ from mcloud.errors import McloudError, SettingsError
 from mcloud.model import Check
 from mcloud.secrets import Secrets
 from mcloud.session.protocol import OutlookLine
+from mcloud.waits import Wait, in_hand
 from mcloud.watch import Happening
 
 HANG = 2
@@ -56,6 +58,9 @@ class Screen(Prompts):
 
     def machine(self, name: str, state: str) -> None:
         """Tell a program where a joiner is now; a person has read it in a notice."""
+        if state == "failed":
+            with self._counting:
+                self.lanes.leave_out(name)
         if self.mode == "json":
             self.output.fields({"type": "machine", "name": name, "state": state})
 
@@ -130,6 +135,12 @@ class Screen(Prompts):
                 self._running = False
                 self.output.pose("")
 
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """While open: where nothing is shown for some time, say who is waited for."""
+        with Patience(self._whom, lambda: self.output.spoke, self._still_waiting).kept():
+            yield
+
     def say(self, text: str, style: str = "", /, *, verbatim: bool = False, **fields: Any) -> None:
         """Print lines; `fields` is what --json prints instead. `verbatim` lines are not wrapped."""
         if self.mode == "json":
@@ -154,6 +165,22 @@ class Screen(Prompts):
             return
         for line in bug_lines(error, where):
             self.output.line(line, error=True)
+
+    def _whom(self) -> Sequence[Wait]:
+        """Return who is waited for: steps, calls that are no step's, and if there are none other machines."""
+        if self.output.engaged:
+            return ()
+        with self._counting:
+            waits = self.lanes.waits()
+        steps = {wait.who for wait in waits}
+        waits += [wait for wait in in_hand() if wait.who.partition(" (")[0] not in steps]
+        return [wait for wait in waits if not wait.other] or waits
+
+    def _still_waiting(self, text: str, waits: Sequence[Wait]) -> None:
+        if self.mode == "json":
+            self.output.fields(as_fields(waits))
+        else:
+            self.output.line(spoken(text), "dim", hang=HANG)
 
     def _stamped(self, happening: Happening) -> str:
         return f"{self.output.seconds:7.1f} s  {step_line(happening)}"

@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -33,6 +34,7 @@ from mcloud.session.transport import Connection
 from mcloud.session.wire import Events, Wire
 
 log = logging.getLogger(__name__)
+_CLOSED_WITHIN = 10.0  # seconds for all connections to be gone
 _THREADS_EACH = 2
 """Threads for each connection that there may be: they outlive it for as long as they need to notice."""
 
@@ -111,7 +113,8 @@ class Door:
         # The other sides have a second to answer (`Wire` sees to it), then nothing is left.
         if not self._callers:
             self._empty.set()
-        await self._empty.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), _CLOSED_WITHIN)
 
     def _close_member(self, whose: str, reason: str) -> None:
         for caller in tuple(self._callers):

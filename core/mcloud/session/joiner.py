@@ -37,7 +37,7 @@ from mcloud.session.protocol import (
     refuse_other_version,
 )
 from mcloud.session.refusing import refused
-from mcloud.session.transport import Connection, ConnectionLost, dial
+from mcloud.session.transport import Connection, ConnectionLost, Silence, dial
 from mcloud.session.work import Work
 from mcloud.session.writing import greeting
 
@@ -190,7 +190,7 @@ class Joiner:
 
     def be_welcomed(self, connection: Connection, work: Work) -> Message:
         """Wait for the proposal, which may take as long as the operator's questions; answer it."""
-        said = decode(connection.receive(), Proposal, Refusal, Farewell)
+        said = decode(self._next_word(connection), Proposal, Refusal, Farewell)
         if isinstance(said, Refusal):
             raise refused(said)
         if isinstance(said, Proposal):
@@ -208,7 +208,7 @@ class Joiner:
 
     def enter(self, connection: Connection, work: Work) -> Message:
         """Hear one message and do what it asks for."""
-        said = decode(connection.receive(), Admission, Go, Token, Farewell)
+        said = decode(self._next_word(connection), Admission, Go, Token, Farewell)
         match said:
             case Admission():
                 work.admit(said.digest)
@@ -218,16 +218,20 @@ class Joiner:
                 work.token(said.plugin, said.value)
         return said
 
+    def _next_word(self, connection: Connection) -> bytes:
+        try:
+            return connection.receive(timeout=self.limits.word)
+        except Silence as silence:
+            raise McloudError(f"the initiator is there, but {silence.reason}", hint="ask there") from None
+
     def report(self, message: Message) -> bool:
         """Say how far we are, from any thread; return whether there was a connection to say it on."""
-        connection = self.connection
-        if connection is None:
-            return False
         try:
-            connection.send(encode(message))
+            if (connection := self.connection) is not None:
+                connection.send(encode(message))
         except (ConnectionLost, ProtocolError):
             return False
-        return True
+        return connection is not None
 
     def part(self, connection: Connection, mood: Mood, reason: str = "") -> bool:
         """Say goodbye; return whether it was heard: the initiator ends the connection with its own then."""

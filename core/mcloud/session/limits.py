@@ -14,6 +14,8 @@ class Limits:
     ping_every: float = 1.0
     silence: float = 4.0
     """No byte for so long, though asked: the other side is gone."""
+    word: float = 24 * 3600.0
+    """Between two words of an initiator that is there: a person may think between them."""
     tls: float = 5.0
     """For connecting and the TLS handshake."""
     exchange: float = 20.0

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
+from mcloud.crew import Crew
 from mcloud.errors import McloudError
 from mcloud.host import Host
 from mcloud.model import Disk
@@ -46,8 +46,7 @@ def disks(host: Host) -> tuple[Disk, ...]:
             }
         )
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return tuple(pool.map(disk, [block for block in known if is_disk(host, block)]))
+    return tuple(Crew(_AT_ONCE, "survey").map(disk, [block for block in known if is_disk(host, block)]))
 
 
 def use_of(host: Host, used: Uses, family: Sequence[Block]) -> str:

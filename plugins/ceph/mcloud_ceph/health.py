@@ -25,7 +25,8 @@ class Condition:
 
     missing: tuple[str, ...]
     warnings: Mapping[str, str]
-    progress: object = None
+    reached: int = 0
+    """How much is as it should be: it grows while the cluster gets on."""
 
 
 def sound(copies: int, *, node_settings: Mapping[str, CephNode], fallen: Sequence[Node]) -> Step:
@@ -83,7 +84,7 @@ def condition(status: Mapping[str, Any], osds: Mapping[str, Any], strange: Colle
     return Condition(
         missing=tuple(text for wrong, text in wanting if wrong),
         warnings={code: str(check["summary"]["message"]) for code, check in checks.items()},
-        progress=(absent, up, managed, states, sorted(checks)),
+        reached=len(status["quorum_names"]) + up + bool(managed) + clean,
     )
 
 
@@ -102,7 +103,7 @@ def _wait(ctx: StepContext, bearable: set[str], strange: Collection[str]) -> Non
             lambda: None if look_again().missing else True,
             what="all of Ceph to be up and clean",
             patience=PATIENCE,
-            progress=lambda: last[0].progress,
+            progress=lambda: last[0].reached,
         )
     except ServiceError as error:
         raise ServiceError(
@@ -116,7 +117,8 @@ def _wait(ctx: StepContext, bearable: set[str], strange: Collection[str]) -> Non
                 lambda: None if look_again().warnings.keys() - bearable else True,
                 what="warnings to go away",
                 patience=PATIENCE_WITH_WARNINGS,
-                progress=lambda: last[0].progress,
+                # Of those that were there, fewer than ever: one that comes and goes is no progress.
+                progress=lambda: -len(last[0].warnings),
             )
 
 

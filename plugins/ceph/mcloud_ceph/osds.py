@@ -24,10 +24,10 @@ from mcloud_ceph import client, disks, tokens, units
 from mcloud_ceph.conffile import fsid_at, fsid_here
 from mcloud_ceph.files import ADMIN_KEYRING, STATE, keyring
 from mcloud_ceph.layout import osd_uuid, step_name
+from mcloud_ceph.states import UP, way_of
 from mcloud_ceph.timing import MAKING
 
 OSDS = f"{STATE}/osd"
-_UP = "active"
 
 _OWN = (
     "for i in $$(seq 60); do for disk in BLOCK $$(find /dev -xdev -type b); do "
@@ -183,7 +183,7 @@ def up(node: Node, chosen: Sequence[DiskChoice]) -> Step:
 
     def ended(ctx: StepContext, restarts: Restarts) -> Sequence[str] | None:
         """Return the failures, once each OSD has come up or failed too often."""
-        down = {path: number for path, number in numbers(ctx).items() if _state(ctx.host, number) != _UP}
+        down = {path: number for path, number in numbers(ctx).items() if way_of(ctx.host, number) != UP}
         said = restarts.mend() if down else {}
         failed = [
             f"osd.{number} on {path}: {said[_unit(number)]}"
@@ -200,7 +200,7 @@ def up(node: Node, chosen: Sequence[DiskChoice]) -> Step:
         failed = ctx.wait(
             lambda: ended(ctx, restarts),
             what="all OSDs to come up",
-            progress=lambda: [_state(ctx.host, number) for number in found.values()],
+            progress=lambda: sum(way_of(ctx.host, number) for number in found.values()),
         )
         if failed:
             raise ServiceError(
@@ -211,7 +211,7 @@ def up(node: Node, chosen: Sequence[DiskChoice]) -> Step:
     def probe(ctx: StepContext) -> tuple[()] | None:
         found = numbers(ctx).values()
         there = len(found) == len(chosen) and all(
-            units.runs(ctx.host, _unit(number)) and _state(ctx.host, number) == _UP for number in found
+            units.runs(ctx.host, _unit(number)) and way_of(ctx.host, number) == UP for number in found
         )
         return () if there else None
 
@@ -240,9 +240,3 @@ def _number(host: Host, uuid: str) -> str | None:
 
 def _unit(number: int | str) -> str:
     return f"ceph-osd@{number}.service"
-
-
-def _state(host: Host, number: str) -> str:
-    """Return what an OSD calls its state: active once the monitors have marked it up."""
-    status = client.daemon(host, f"osd.{number}", "status")
-    return str(status["state"]) if status else ""

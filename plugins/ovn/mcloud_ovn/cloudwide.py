@@ -100,14 +100,32 @@ def _servers_of(machines: Sequence[Node], state: Raft, database: Database) -> Se
 
 
 def _gather_chassis(wanted: frozenset[str], remote: str, ctx: StepContext) -> None:
-    def missing() -> frozenset[str]:
-        return wanted - tunnel_addresses(ctx.host, remote)
+    def registered() -> int:
+        return len(wanted & tunnel_addresses(ctx.host, remote))
 
-    ctx.wait(
-        lambda: _all_chassis(wanted, remote, ctx),
-        what="all machines' controllers to register",
-        progress=missing,
-    )
+    try:
+        ctx.wait(
+            lambda: _all_chassis(wanted, remote, ctx),
+            what="all machines' controllers to register",
+            progress=registered,
+        )
+    except ServiceError as error:
+        raise _not_registered(wanted, remote, ctx, error) from error
+
+
+def _not_registered(
+    wanted: frozenset[str], remote: str, ctx: StepContext, error: ServiceError
+) -> ServiceError:
+    """Return what is said where not all came: who is missing, and that cloned machines take turns."""
+    with suppress(ServiceError):
+        missing = ", ".join(sorted(wanted - tunnel_addresses(ctx.host, remote))) or "nobody just now"
+        return ServiceError(
+            f"{error}; missing: {missing}",
+            hint="if another one is missing each time, these machines were cloned and have one identity in "
+            "Open vSwitch: compare `ovs-vsctl get Open_vSwitch . external_ids:system-id`. Else look at "
+            "`journalctl -u ovn-controller` on those that are missing",
+        )
+    return error
 
 
 def _all_chassis(wanted: frozenset[str], remote: str, ctx: StepContext) -> Sequence[Offer] | None:

@@ -4,6 +4,7 @@ import threading
 
 from pydantic import SecretStr
 
+from mcloud.deadlines import MEETING
 from mcloud.errors import TrustError
 from mcloud.model import Role
 from mcloud.plugins import Plugins
@@ -42,11 +43,11 @@ def _talk(plugins: Plugins, name: str, code: str, session: bytes) -> list[Except
             errors.append(error)
 
     sides = [
-        threading.Thread(target=say, args=(near, Role.INITIATOR, _CODE, _SESSION)),
-        threading.Thread(target=say, args=(far, Role.JOINER, code, session)),
+        threading.Thread(target=say, args=(near, Role.INITIATOR, _CODE, _SESSION), daemon=True),
+        threading.Thread(target=say, args=(far, Role.JOINER, code, session), daemon=True),
     ]
     for side in sides:
         side.start()
     for side in sides:
-        side.join()
+        side.join(2 * MEETING)  # which is as long as a trust may take
     return errors
