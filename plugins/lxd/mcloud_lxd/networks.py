@@ -6,6 +6,7 @@ from functools import partial
 from mcloud import Host, NetworkUplink, Node, Offer, ServiceError, Step, StepContext, VirtualNetworks
 from mcloud_lxd.client import LxdError, server, set_config
 from mcloud_lxd.everywhere import Wanted, is_made, make_everywhere, remove_everywhere
+from mcloud_lxd.users import remove_users
 
 VIRTUAL = "default"
 BRIDGE = "lxdbr0"
@@ -130,7 +131,10 @@ def _remove(ctx: StepContext) -> None:
     virtual, uplinks = ctx.offers(VirtualNetworks), ctx.offers(NetworkUplink)
     names = [default_network(virtual, uplinks), *(offer.name for offer in uplinks)]
     for name in names:
-        remove_everywhere(host, Wanted(kind="networks", name=name, type=""))
+        made = Wanted(kind="networks", name=name, type="")
+        # Those on this machine go with its LXD, as that step says; others' stay, and keep the network.
+        remove_users(ctx, made, here_only=True)
+        remove_everywhere(host, made)
     if virtual:
         before = {key: ctx.kept(key) or "" for key in (CONNECTION, INTEGRATION_BRIDGE)}
         keys = {f"network.ovn.{key}": "" for key in ("ca_cert", "client_cert", "client_key")}

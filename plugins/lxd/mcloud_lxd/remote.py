@@ -9,6 +9,7 @@ from mcloud_lxd.client import LxdError, call, look, server
 from mcloud_lxd.everywhere import MARK, Wanted, is_made, make_everywhere, remove_everywhere
 from mcloud_lxd.machine import clear_half_made
 from mcloud_lxd.placeholder import clear_placeholder
+from mcloud_lxd.users import remove_users
 
 PRISTINE = "volatile.pool.pristine"
 """Key of a pool of Ceph's: whether it was empty when LXD was given it."""
@@ -107,6 +108,7 @@ def _see(nodes: Sequence[Node], ctx: StepContext) -> Sequence[Offer] | None:
 
 def _remove(nodes: Sequence[Node], ctx: StepContext) -> None:
     for wanted in reversed(_all_wanted(nodes, ctx)):
+        remove_users(ctx, wanted)
         _leave_to_its_maker(ctx.host, wanted)
         remove_everywhere(ctx.host, wanted)
 
