@@ -1,10 +1,12 @@
 """Steps for OSDs: one per disk, BlueStore straight on the device."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from mcloud import (
     Bears,
+    CommandError,
     DiskChoice,
     HeldDisk,
     Host,
@@ -35,8 +37,7 @@ _OWN = (
     "[ $$disk -ef BLOCK ] || ln --symbolic --force --no-dereference $$disk BLOCK; "
     "exec chown ceph:ceph $$disk; done; sleep 1; done; exit 1"
 )
-"""Shell that waits for a disk and gives it to Ceph, told by its label: a name may be another disk's after a
-boot (`$$`: systemd's `$`)."""
+"""Shell that waits for a disk, told by its label, and gives it to Ceph (`$$`: systemd's `$`)."""
 
 
 def make(node: Node, disk: DiskChoice, *, back: bool = False) -> Step:
@@ -195,7 +196,8 @@ def up(node: Node, chosen: Sequence[DiskChoice]) -> Step:
     def run(ctx: StepContext) -> None:
         found = numbers(ctx)
         own = [_unit(number) for number in found.values()]
-        units.start(ctx.host, *own)
+        with suppress(CommandError):  # who does not start is named below, with its disk
+            units.start(ctx.host, *own)
         restarts = Restarts(ctx, own)
         failed = ctx.wait(
             lambda: ended(ctx, restarts),
