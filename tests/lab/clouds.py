@@ -274,7 +274,7 @@ def of_a_cluster(machine: Machine) -> list[str]:
         "ls /var/lib/mcloud/cloud.json",
         "ls /etc/ovn/*.pem /etc/ovn/*.crt /etc/ovn/cert_host /etc/ovn/key_host",
         "pgrep -l 'ceph-(mon|mgr|osd)'",
-        "blkid -p /dev/sda /dev/sdb",
+        "blkid -p /dev/disk/by-id/lab-*-sd[ab]*",  # whatever they are called
     ):
         found += machine.run(["sh", "-c", f"{what} 2>/dev/null"], check=False).stdout.split("\n")[:-1]
     standalone = machine.run(["sh", "-c", "ovs-vsctl get open . external_ids"], check=False).stdout

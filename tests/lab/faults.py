@@ -1,6 +1,7 @@
 """The matrix of step x fault: at one step of a forming cloud one thing breaks; it goes on, or is undone."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from subprocess import Popen
 from zlib import crc32
 
 import clouds
+import disks
 
 from mcloud.lab import Lab
 from mcloud.lab.forming import LOG, begin, hand_out
@@ -24,11 +26,17 @@ FALLEN, REFUSED = 6, 2
 OUT = "the run goes on without"
 """The exit status of an initiator that formed a cloud without some, and what they are told meanwhile."""
 DISK_OF = {"lxd": "sda", "ceph": "sdb"}
+SOMEBODYS = "sdc"
+"""A disk on the machine that is hit, with somebody's files on it, that no file for mcloud names."""
+TAKES_DISKS = re.compile(r"/(local-pool|member|osd-[^/]+|osds-up)$")
+"""Steps whose run or undo touches disks, as their keys end."""
+NAMES_CHANGE = "names change"
 DAEMONS = {
     "lxd": ("lxd",),
     "ceph": ("ceph-mon", "ceph-mgr", "ceph-osd"),
     "ovn": ("ovsdb-server", "ovs-vswitchd", "ovn-northd", "ovn-controller"),
 }
+UNTOUCHED = "somebody's disk byte for byte as it was"
 NEW_CLOUD = "formed anew: one cluster per service, all members, quorum, clean"
 
 
@@ -93,6 +101,8 @@ def cells(found: Sequence[tuple[str, str]]) -> list[Cell]:
                 fault == "killed daemon" and plugin not in DAEMONS
             ):
                 continue
+            if fault == NAMES_CHANGE and not (plugin in DISK_OF and TAKES_DISKS.search(key)):
+                continue
             # A disk that died takes finished steps along, which no resume looks at again.
             ending = "undo" if fault == "dead disk" or crc32(f"{key} {fault}".encode()) % 2 else "resume"
             made.append(Cell(machine=machine, key=key, fault=fault, ending=ending))
@@ -133,6 +143,13 @@ def _kill_disk(lab: Lab, cell: Cell, running: Running) -> None:
     lab.fail_disk(cell.machine, DISK_OF[cell.plugin])
 
 
+def _change_names(lab: Lab, cell: Cell, running: Running) -> None:
+    """Cut the power, and boot with the step's disk and somebody's under each other's names."""
+    lab.kill(cell.machine)
+    running[cell.machine].wait()
+    lab.boot(cell.machine, swap_disks=(DISK_OF[cell.plugin], SOMEBODYS))
+
+
 FAULTS: dict[str, Callable[[Lab, Cell, Running], None]] = {
     "killed initiator": _kill_initiator,
     "killed joiner": _kill_joiner,
@@ -140,6 +157,7 @@ FAULTS: dict[str, Callable[[Lab, Cell, Running], None]] = {
     "network cut": _cut_network,
     "killed daemon": _kill_daemons,
     "dead disk": _kill_disk,
+    NAMES_CHANGE: _change_names,
 }
 
 
@@ -155,8 +173,10 @@ def try_out(lab: Lab, cell: Cell) -> Outcome:
     """Form a cloud in a fresh lab, break what the cell says, end it as the cell says, and look."""
     began = time.monotonic()
     lab.down()
-    lab.up(machines=3)
+    lab.up(machines=3, disks=["10G", "10G", "10G"])
     try:
+        disks.give_to_somebody(lab.machine(cell.machine), SOMEBODYS)
+        before = disks.contents(lab, cell.machine)[SOMEBODYS]
         hand_out(lab, file_of())
         running = {name: begin(lab.machine(name)) for name in lab.names()}
         amiss = wait_for_start(lab, cell.machine, cell.key, running[cell.machine])
@@ -165,7 +185,14 @@ def try_out(lab: Lab, cell: Cell) -> Outcome:
         if not amiss:
             FAULTS[cell.fault](lab, cell, running)
         checked, found = _endings[cell.ending](lab, cell, running)
-        return Outcome(cell=cell, seconds=time.monotonic() - began, checked=checked, amiss=[*amiss, *found])
+        if disks.contents(lab, cell.machine)[SOMEBODYS] != before:
+            amiss.append("somebody's disk, which no file names, was written to")
+        return Outcome(
+            cell=cell,
+            seconds=time.monotonic() - began,
+            checked=[*checked, UNTOUCHED],
+            amiss=[*amiss, *found],
+        )
     finally:
         lab.down()
 
@@ -212,6 +239,10 @@ def _undo(lab: Lab, cell: Cell, running: Running) -> tuple[Sequence[str], Sequen
     found += [f"{name}: {left}" for name in lab.names() for left in clouds.of_a_cluster(lab.machine(name))]
     if found:
         return checked, found
+    if cell.fault == NAMES_CHANGE:
+        # The file has names, and says of what is called so that it may be wiped.
+        lab.kill(cell.machine)
+        lab.boot(cell.machine, swap_disks=(DISK_OF[cell.plugin], SOMEBODYS))
     statuses = clouds.form(lab, file_of())
     if any(statuses.values()):
         return checked, [f"formed anew: {statuses}\n{clouds.logs(lab)}"]
