@@ -48,7 +48,7 @@ def founding_step(node: Node, local: Local | None) -> Step:
         run=partial(_found, node),
         probe=partial(_see_membership, node),
         undo=partial(_leave, node, local),
-        loses=(f"all instances on {node.name}, and LXD's settings there",),
+        loses=(f"all instances on {node.name}, and what was made in LXD there since",),
     )
 
 
@@ -72,7 +72,7 @@ def joining_step(node: Node, nodes: Sequence[Node], local: Local | None) -> Step
         needs=(JoinToken,),
         wants=(NetworkAccess, StorageAccess) if there else (),
         destroys=(*destroyed(node, local), *lost_by_joining(node)),
-        loses=(f"all instances and volumes on {node.name}, and LXD's settings there",),
+        loses=(f"all instances and volumes on {node.name}, and what was made in LXD there since",),
     )
 
 
