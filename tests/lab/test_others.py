@@ -53,7 +53,7 @@ def typed(machine, text):
 
 
 def listing(machine):
-    return machine.run(["sh", "-c", LISTING], check=False, timeout=60).stdout.splitlines()
+    return sorted(machine.run(["sh", "-c", LISTING], check=False, timeout=60).stdout.splitlines())
 
 
 def said(lab, name="n1"):

@@ -75,8 +75,8 @@ class Debian:
                 self.disabled & set(PACKAGED),
                 self.ids,
                 self.bridges,
-                self.marks,
-                self.addresses,
+                {name: marks for name, marks in self.marks.items() if marks},
+                {name: own for name, own in self.addresses.items() if own},
                 self.ipv6_off,
                 files,
             )

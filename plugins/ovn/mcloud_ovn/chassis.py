@@ -86,6 +86,7 @@ def _keep_ids(ids: Mapping[str, str | None], ctx: StepContext) -> Mapping[str, s
     now = external_ids(ctx.host)
     keys = (*ids, MAPPINGS, *(key for key in disturbing(now) if key not in ids))
     keep(ctx, "ids", {key: now.get(key) for key in keys})
+    keep(ctx, INTEGRATION_BRIDGE, INTEGRATION_BRIDGE in marks(ctx.host))
     found: Mapping[str, str | None] = kept(ctx, "ids", {})
     return found
 
@@ -100,12 +101,15 @@ def _take_switch(ids: dict[str, str | None], before: Mapping[str, str | None], c
     wanted = dict.fromkeys((*before, *disturbing(now))) | {MAPPINGS: mappings} | ids
     memory = json.dumps(others, separators=(",", ":")) if others else None
     set_external_ids(host, {**wanted, MARK: mark, BEFORE: memory})
-    # As ovn-controller makes it where there is none.
-    settings = ["fail_mode=secure", "other_config:disable-in-band=true", f"external_ids:{MARK}={mark}"]
-    if datapath := ids["ovn-bridge-datapath-type"]:
-        settings += [f"datapath_type={datapath}"]
-    taken = ["--", "set", "Bridge", INTEGRATION_BRIDGE, *settings]
-    vsctl(host, "--may-exist", "add-br", INTEGRATION_BRIDGE, *taken)
+    datapath = ids["ovn-bridge-datapath-type"]
+    _set_bridge(host, f"external_ids:{MARK}={mark}", *([f"datapath_type={datapath}"] if datapath else []))
+
+
+def _set_bridge(host: Host, *settings: str) -> None:
+    """Make the integration bridge, if it is not there, as ovn-controller does, and set things at it."""
+    usual = ("fail_mode=secure", "other_config:disable-in-band=true")
+    made = ["--may-exist", "add-br", INTEGRATION_BRIDGE]
+    vsctl(host, *made, "--", "set", "Bridge", INTEGRATION_BRIDGE, *usual, *settings)
 
 
 def _takes_part(
@@ -137,6 +141,9 @@ def _stop(ctx: StepContext) -> None:
     systemctl(host, "stop", CONTROLLER)
     ctx.restore_file(HOST_DEFAULTS)
     give_back(host, ctx.kept(MARK) or "", kept(ctx, "ids", {}), ctx.report)
+    if kept(ctx, INTEGRATION_BRIDGE) and INTEGRATION_BRIDGE not in marks(host):
+        # Not left to the controller: another OVN's settings may have it use another bridge.
+        _set_bridge(host)
     if before:
         systemctl(host, "start", *before)
 
