@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 import mcloud.session
 from mcloud import ProtocolError
-from mcloud.session.protocol import SCRIPT, Failed, Farewell, Go, Joined, Ready, Token, decode, encode
+from mcloud.attendance import brings
+from mcloud.session.protocol import (
+    SCRIPT,
+    Failed,
+    Farewell,
+    Go,
+    Introduction,
+    Joined,
+    Ready,
+    Token,
+    decode,
+    encode,
+)
 from mcloud.watch import Happening
 
 
@@ -20,6 +32,17 @@ def test_a_message_comes_back_as_it_was_sent():
         Farewell(mood="done", cloud={"id": "x", "members": []}),
     ):
         assert decode(encode(message), type(message)) == message
+
+
+def test_a_disk_of_four_thousand_digits_is_no_disk():
+    """It was one, and to show its size ended in a traceback."""
+    disk = {"device": "/dev/sdb", "size": 10**4000}
+    node = {"name": "n2", "addresses": ["10.0.0.2"], "survey": {"disks": [disk]}}
+    said = {"type": "introduction", "versions": {}, "node": node}
+    with pytest.raises(ProtocolError):
+        decode(json.dumps(said).encode(), Introduction)
+    disk["size"] = 2**60
+    assert "TB" in brings(decode(json.dumps(said).encode(), Introduction).node)
 
 
 def test_a_newer_versions_keys_are_ignored():

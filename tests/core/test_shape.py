@@ -64,7 +64,7 @@ def test_what_is_too_deep_or_too_much_is_not_parsed(said: str):
 
 @pytest.mark.parametrize("said", [rb'"\ud800"', rb'"\\\uDfff"', rb'{"\ud83d\ude00":1}'])
 def test_half_characters_are_none(said: bytes):
-    """They would be read, and could not be said again: the whole run ended by that."""
+    """`json` reads them, and nobody could write them again."""
     with pytest.raises(ValueError, match="half a character"):
         shape_of(said)
     assert shape_of(rb'"\\ud800"') == r"\ud800"
