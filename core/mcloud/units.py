@@ -7,6 +7,7 @@ from typing import TypeVar
 from mcloud.errors import CommandError, ServiceError
 from mcloud.host import Host
 from mcloud.steps import StepContext
+from mcloud.survey.looking import pairs
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ def failed_units(host: Host, units: Sequence[str]) -> Mapping[str, str]:
         return {}
     shown = host.run(["systemctl", "show", f"--property={STATE}", *units], check=False, seconds=SECONDS)
     blocks = [block for block in shown.stdout.split("\n\n") if block.strip()]
-    states = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
+    states = [dict(pairs(block)) for block in blocks]
     return {
         unit: f"{state['Result']}: {last_words(host, unit)}"
         for unit, state in zip(units, states, strict=False)
