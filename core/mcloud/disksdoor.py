@@ -16,10 +16,8 @@ from mcloud.host import Device, Host, Result
 from mcloud.identity import Present, find_pinned, present, refuse_another, refuse_other_content
 from mcloud.model import Disk, DiskChoice, Node
 from mcloud.steps import StepContext
-from mcloud.survey.blocks import blocks, links, partitions
 from mcloud.survey.contents import UNKNOWN, UNREADABLE, Content, content
-from mcloud.survey.disks import use_of
-from mcloud.survey.uses import uses
+from mcloud.survey.disks import has_partitions, use_now
 from mcloud.wiping import close_built_on, wipe
 
 MARK = "emptied"
@@ -73,7 +71,7 @@ class HeldDisk:
         be read, or holds what may not be destroyed.
         """
         host, found = self._ctx.host, self.content()
-        what = found.type or ("partitions" if _has_partitions(host, self.device) else "")
+        what = found.type or ("partitions" if has_partitions(host, self.device) else "")
         if found.type == UNREADABLE or found.trouble:
             raise ServiceError(
                 f"{self.path} of {host.name} cannot be read: {found.trouble or 'nobody knows why'}",
@@ -129,6 +127,9 @@ def hold_disk(
     found = _find(host, node, choice, ours, ctx)
     with host.device(found.path) as device:
         now = refuse_another(host, node, choice, device, found)
+        if not found.sure:
+            # Once more, as it was looked at through another opening: a name may have changed in between.
+            _refuse_other_content(ctx, node, choice, found=found, device=device, ours=ours)
         yield HeldDisk(device, now, found.path, _lasting(device, now, choice), ctx, choice, ours)
 
 
@@ -138,10 +139,7 @@ def _find(host: Host, node: Node, choice: DiskChoice, ours: Bears, ctx: StepCont
         found = find_pinned(host, node, choice, report=ctx.report)
         if not found.sure:
             with host.device(found.path) as device:
-                now = content(host, device)
-            had = ctx.has_kept(f"{MARK} {choice.path}")
-            fine = ours(DiskFound(found.disk, now))
-            refuse_other_content(host, node, choice, found, now, fine=fine, had=had)
+                _refuse_other_content(ctx, node, choice, found=found, device=device, ours=ours)
     except ServiceError:
         bearing = disks_bearing(host, ours) if ours is not nobodys else ()
         if len(bearing) != 1:
@@ -150,8 +148,17 @@ def _find(host: Host, node: Node, choice: DiskChoice, ours: Bears, ctx: StepCont
         ctx.report(
             f"{choice.path} is another disk now; by its label the one in the plan is {one.disk.device}"
         )
-        return Present(one.disk, one.disk)
+        return Present(one.disk, one.disk.model_copy(update={"content": "a label of ours"}))
     return found
+
+
+def _refuse_other_content(
+    ctx: StepContext, node: Node, choice: DiskChoice, *, found: Present, device: Device, ours: Bears
+) -> None:
+    now = content(ctx.host, device)
+    fine = ours(DiskFound(found.disk, now))
+    had = ctx.has_kept(f"{MARK} {choice.path}")
+    refuse_other_content(ctx.host, node, choice, found, now, fine=fine, had=had)
 
 
 def look_at_disk(host: Host, node: Node, choice: DiskChoice, *, ours: Bears = nobodys) -> DiskFound | None:
@@ -225,21 +232,12 @@ def _free(host: Host, device: Device, path: str, *, patience: float) -> None:
 
 def _refuse_used(host: Host, device: Device, path: str) -> None:
     """Raise ServiceError if anybody uses a disk or a part of it; the kernel has the last word."""
-    known = {block.number: block for block in blocks(host)}
-    block = known.get(device.number)
-    names = partitions(host, block) if block is not None else ()
-    family = [one for one in known.values() if one is block or one.name in names]
-    if use := use_of(host, uses(host, links(host)), family) or device.refusal():
+    if use := use_now(host, device):
         raise ServiceError(
             f"{path} of {host.name} is {use if use.startswith(('in use', 'cannot')) else f'in use: {use}'}; "
             "nothing on it was changed",
             hint="name another disk, or free this one (`lsblk`, `fuser -vm` tell who uses it)",
         )
-
-
-def _has_partitions(host: Host, device: Device) -> bool:
-    block = next((block for block in blocks(host) if block.number == device.number), None)
-    return block is not None and bool(partitions(host, block))
 
 
 def _lasting(device: Device, disk: Disk, choice: DiskChoice) -> str:

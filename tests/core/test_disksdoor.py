@@ -199,6 +199,27 @@ def test_by_our_label_it_is_found_under_another_name():
     assert world.said == ["/dev/sda is another disk now; by its label the one in the plan is /dev/sdb"]
 
 
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_name_that_becomes_another_disks_between_two_looks_is_refused(labelled):
+    world = weak("" if labelled else "xfs")
+    if labelled:
+        world.take()
+        world.one.hold("btrfs", id="new", label=LABEL)
+    opened = []
+
+    def swap(what):
+        if what == "open /dev/sda":
+            opened.append(what)
+            if len(opened) == 2:
+                world.exchange()
+
+    world.host.before = swap
+    with pytest.raises(ServiceError, match="another disk than the one in the plan"):
+        world.take()
+    assert world.contents[1] == "ext4"
+    assert len(opened) >= 2
+
+
 # ---- what may go -----------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from mcloud.crew import Crew
 from mcloud.errors import McloudError
-from mcloud.host import Host
+from mcloud.host import Device, Host
 from mcloud.model import Disk
 from mcloud.survey.blocks import Block, blocks, links, partitions
 from mcloud.survey.contents import UNREADABLE, Content, content
@@ -52,6 +52,21 @@ def disks(host: Host) -> tuple[Disk, ...]:
 def use_of(host: Host, used: Uses, family: Sequence[Block]) -> str:
     """Return who uses a disk or a partition of it, "" if nobody is known to."""
     return next((use for one in family if (use := used.of(host, one))), "")
+
+
+def use_now(host: Host, device: Device) -> str:
+    """Return who uses a disk that is held open, or a part of it; "" if it can be had."""
+    known = {block.number: block for block in blocks(host)}
+    block = known.get(device.number)
+    names = partitions(host, block) if block is not None else ()
+    family = [one for one in known.values() if one is block or one.name in names]
+    return use_of(host, uses(host, links(host)), family) or device.refusal()
+
+
+def has_partitions(host: Host, device: Device) -> bool:
+    """Whether the kernel sees partitions on a disk that is held open."""
+    block = next((block for block in blocks(host) if block.number == device.number), None)
+    return block is not None and bool(partitions(host, block))
 
 
 def _looked_into(host: Host, block: Block, busy: str, parts: Sequence[str]) -> tuple[Content, str]:
