@@ -343,13 +343,13 @@ def switch(ids, *bridges):
     """Return what ovs-vsctl answers: settings of the switch, and bridges without a mark."""
     listed = [[bridge, ["map", []]] for bridge in bridges]
     return {
-        "ovs-vsctl --timeout=10 --format=json --columns=external_ids": json.dumps(
+        "ovs-vsctl --timeout=30 --format=json --columns=external_ids": json.dumps(
             {"data": [[["map", list(ids.items())]]]}
         ),
-        "ovs-vsctl --timeout=10 --format=json --columns=name,external_ids list Bridge": json.dumps(
+        "ovs-vsctl --timeout=30 --format=json --columns=name,external_ids list Bridge": json.dumps(
             {"headings": ["name", "external_ids"], "data": listed}
         ),
-        "ovs-vsctl --timeout=10 list-br": "\n".join(bridges),
+        "ovs-vsctl --timeout=30 list-br": "\n".join(bridges),
     }
 
 
@@ -370,11 +370,11 @@ def test_bridges_that_are_not_ovns_stay_and_are_named():
 
 
 def test_a_switch_that_hangs_is_changed_for_later():
-    hangs = {"ovs-vsctl --timeout=10 remove": Result(1, "", "Alarm clock")}
+    hangs = {"ovs-vsctl --timeout=30 remove": Result(1, "", "Alarm clock")}
     host = machine(hangs | switch({"ovn-remote": "x", "mcloud": "ours"}), "/usr/bin/ovs-vsctl")
     reset = reset_of(host, ovn=ovn)
     reset.carry_out(reset.look())
-    later = ["ovs-vsctl", "--timeout=10", "--no-wait"]
+    later = ["ovs-vsctl", "--timeout=30", "--no-wait"]
     (line,) = ran(host, *later)
     assert " ".join([*later, "remove", "Open_vSwitch", ".", "external_ids", "ovn-remote"]) in line
 
