@@ -98,8 +98,13 @@ def _profile(machine: Machine) -> Iterator[str]:
         "root": {"type": "disk", "path": "/", "pool": "local"},
         "eth0": {"type": "nic", "name": "eth0", "network": "default"},
     }
-    if shown["devices"] != wanted:
-        yield f"default profile: {shown['devices']}"
+    # mcloud marks what it made; the plain script does not.
+    devices = {
+        name: {key: value for key, value in device.items() if not key.startswith("user.")}
+        for name, device in shown["devices"].items()
+    }
+    if devices != wanted:
+        yield f"default profile: {devices}"
 
 
 def _ceph(machines: Sequence[Machine]) -> Iterator[str]:

@@ -98,6 +98,7 @@ def wait_with_units(
     what: str,
     patience: float = 60,
     progress: Callable[[], object] | None = None,
+    most: float | None = None,
 ) -> T:
     """Wait as `StepContext.wait` does for something that these units have to bring about.
 
@@ -121,7 +122,7 @@ def wait_with_units(
         return found
 
     try:
-        return ctx.wait(look_again, what=what, patience=patience, progress=progress)
+        return ctx.wait(look_again, what=what, patience=patience, progress=progress, most=most)
     except _GivenUp as error:
         raise ServiceError(
             f"waited for {what}: {error}",
