@@ -143,7 +143,7 @@ def _stop(ctx: StepContext) -> None:
     give_back(host, ctx.kept(MARK) or "", kept(ctx, "ids", {}), ctx.report)
     if kept(ctx, INTEGRATION_BRIDGE) and INTEGRATION_BRIDGE not in marks(host):
         # Not left to the controller: another OVN's settings may have it use another bridge.
-        _set_bridge(host)
+        _set_bridge(host, "datapath_type=system")
     if before:
         systemctl(host, "start", *before)
 
