@@ -13,6 +13,36 @@ def lab(make_lab):
     return make_lab(machines=2)
 
 
+SQUATTER = """
+import socket, time
+held = [socket.create_server(("0.0.0.0", port)) for port in (3300, 6643, 8443)]
+time.sleep(600)
+"""
+
+
+def test_taken_ports_a_masked_unit_and_a_missing_user_are_named_before_anything_is_changed(lab):
+    first, second = lab.machine("n1"), lab.machine("n2")
+    first.run(["systemd-run", "--unit=squatter", "/usr/bin/python3", "-c", SQUATTER])
+    second.run(["sh", "-c", "systemctl mask ceph-osd@.service; sed -i s/^ceph:/cephs:/ /etc/passwd"])
+    clouds.eventually(
+        lambda: [] if clouds.asked(first, "ss", "-Hltn", "sport = :8443") else ["8443"], seconds=20
+    )
+    statuses = clouds.form(lab, clouds.cloud_file(2))
+    said = " ".join(first.run(["cat", LOG]).stdout.split())
+    first.run(["systemctl", "stop", "squatter"])
+    second.run(["sh", "-c", "systemctl unmask ceph-osd@.service; sed -i s/^cephs:/ceph:/ /etc/passwd"])
+    assert statuses["n1"] == 2, said
+    for words in (
+        "n1: port 3300, for Ceph's monitor (msgr2), is taken by python3 (process",
+        "n1: port 6643, for the raft of OVN_Northbound, is taken by python3 (process",
+        "n1: port 8443, for LXD's API, is taken by python3 (process",
+        "n2: the unit ceph-osd@.service is masked",
+        "n2: there is no user ceph",
+    ):
+        assert words in said, said
+    assert [clouds.journal(machine) for machine in (first, second)] == [[], []]
+
+
 def test_a_machine_whose_lxd_is_clustered_is_refused_before_anything_is_changed(lab):
     second = lab.machine("n2")
     second.run(["lxd", "init", "--minimal"])
