@@ -35,9 +35,14 @@ _OWN = (
     "for i in $$(seq 60); do for disk in BLOCK $$(find /dev -xdev -type b); do "
     "head --bytes=60 $$disk 2>/dev/null | grep --quiet UUID || continue; "
     "[ $$disk -ef BLOCK ] || ln --symbolic --force --no-dereference $$disk BLOCK; "
-    "exec chown ceph:ceph $$disk; done; sleep 1; done; exit 1"
+    "exec chown ceph:ceph $$disk; done; "
+    "[ -b BLOCK ] && [ $$(head --bytes=1 BLOCK 2>/dev/null | wc --bytes) = 0 ] && exit 1; "
+    "sleep 1; done; exit 1"
 )
-"""Shell that waits for a disk, told by its label, and gives it to Ceph (`$$`: systemd's `$`)."""
+"""Shell that waits for a disk, told by its label, and gives it to Ceph (`$$`: systemd's `$`).
+
+One that is there and gives nothing to read is dead: it will show no label, however long one waits.
+"""
 
 
 def make(node: Node, disk: DiskChoice, *, back: bool = False) -> Step:
