@@ -23,6 +23,7 @@ from mcloud.session import trust
 from mcloud.session.certificates import make_credentials, short
 from mcloud.session.door import Door
 from mcloud.session.joiner import Joiner
+from mcloud.session.protocol import VERSION
 from mcloud.session.transport import ConnectionLost
 from mcloud.state import State
 from mcloud.testing import FakeHost, Scripted, memory_folder
@@ -62,7 +63,7 @@ class Air:
     def say(self, *given, **beacon):
         self.beacons.extend(Beacon.model_validate(one.model_dump()) for one in given)
         if beacon:
-            self.beacons.append(Beacon.model_validate({"version": 1, **beacon}))
+            self.beacons.append(Beacon.model_validate({"version": VERSION, **beacon}))
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,9 @@ RECORDS = (
 ANOTHER = """
 import sys, time
 from mcloud import Beacon
+from mcloud.session.protocol import VERSION
 from mcloud_discovery_mdns import plugin
-with plugin.announce(Beacon(name="n1", address="10.10.0.11", port=9999, session="another", version=1)):
+with plugin.announce(Beacon(name="n1", address="10.10.0.11", port=9999, session="another", version=VERSION)):
     print("announced", flush=True)
     sys.stdin.read()
 """

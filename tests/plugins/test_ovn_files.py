@@ -68,7 +68,7 @@ def test_external_ids_are_read_and_set_in_one_transaction():
     assert external_ids(host) == {"ovn-encap-ip": "10.0.0.1"}
     set_external_ids(host, {"ovn-remote": "ssl:10.0.0.1:6642", "gone": None})
     assert " ".join(host.calls[-1]) == (
-        "ovs-vsctl --timeout=10 remove Open_vSwitch . external_ids ovn-remote "
+        "ovs-vsctl --timeout=30 remove Open_vSwitch . external_ids ovn-remote "
         '-- set Open_vSwitch . external_ids:ovn-remote="ssl:10.0.0.1:6642" '
         "-- remove Open_vSwitch . external_ids gone"
     )
