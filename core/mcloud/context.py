@@ -67,6 +67,8 @@ class Surroundings:
     """What joiners sent with `apply`, by key of the issue_token lane."""
     report: Callable[[str, str], None] = lambda _key, _text: None
     """Shows a line of progress of the step with this key."""
+    notice: Callable[[str, str], None] | None = None
+    """Shows a line that stays; None: lines of progress stay, too."""
     stopping: Event = field(default_factory=Event)
     """Set when waits shall end at once."""
 
@@ -177,6 +179,11 @@ class Context:
         """Show one line of progress."""
         self._tenure.check("report")
         self._around.report(self.key, text)
+
+    def notice(self, text: str) -> None:
+        """Show one line that stays."""
+        self._tenure.check("report")
+        (self._around.notice or self._around.report)(self.key, text)
 
     def wait(
         self,

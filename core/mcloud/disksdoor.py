@@ -136,7 +136,7 @@ def hold_disk(
 def _find(host: Host, node: Node, choice: DiskChoice, ours: Bears, ctx: StepContext) -> Present:
     """Return where the disk of the plan is, by what it is or by our label on it."""
     try:
-        found = find_pinned(host, node, choice, report=ctx.report)
+        found = find_pinned(host, node, choice, report=ctx.notice)
         if not found.sure:
             with host.device(found.path) as device:
                 _refuse_other_content(ctx, node, choice, found=found, device=device, ours=ours)
@@ -145,7 +145,7 @@ def _find(host: Host, node: Node, choice: DiskChoice, ours: Bears, ctx: StepCont
         if len(bearing) != 1:
             raise
         (one,) = bearing
-        ctx.report(
+        ctx.notice(
             f"{choice.path} is another disk now; by its label the one in the plan is {one.disk.device}"
         )
         return Present(one.disk, one.disk.model_copy(update={"content": "a label of ours"}))

@@ -59,6 +59,7 @@ class Execution:
         for key in filter(journal.settled, around.plan.steps):
             around.board.put(key, read_offers(journal.offers(key), around.plan.steps[key][1].offers))
         around.report = lambda key, text: self._tell(key, "report", text=text)
+        around.notice = lambda key, text: self._tell(key, "notice", text=text)
 
     @property
     def plan(self) -> Plan:

@@ -96,7 +96,11 @@ class StepContext(Protocol):
         ...
 
     def report(self, text: str) -> None:
-        """Show one line of progress beside this step."""
+        """Show one line of progress beside this step; the next one takes its place."""
+        ...
+
+    def notice(self, text: str) -> None:
+        """Tell the operator something that has to stay on the screen, also of a run in a pipe."""
         ...
 
     def wait(

@@ -18,7 +18,9 @@ class Happening(Record):
     hook: Printable
     about: Printable
     step: Printable
-    what: Literal["started", "done", "adopted", "skipped", "failed", "waiting", "report", "undone", "left"]
+    what: Literal[
+        "started", "done", "adopted", "skipped", "failed", "waiting", "report", "notice", "undone", "left"
+    ]
     seconds: float = Field(default=0.0, ge=0, le=10**9)
     text: Printable = ""
 

@@ -39,6 +39,7 @@ class World:
             kept=self.kept.get,
             has_kept=lambda key: key in self.kept,
             report=self.said.append,
+            notice=self.said.append,
         )
 
     def exchange(self):

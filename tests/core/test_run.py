@@ -433,6 +433,7 @@ def test_who_watches_sees_all_of_it(world, lane, step):
 
     def run(ctx):
         ctx.report("half\x1b[31m done")
+        ctx.notice("another disk")
         ctx.host.write("/a", "x")
 
     world.run(lane(step("there"), step("a", run=run)))
@@ -441,6 +442,7 @@ def test_who_watches_sees_all_of_it(world, lane, step):
         ("there", "adopted", ""),
         ("a", "started", ""),
         ("a", "report", "half done"),
+        ("a", "notice", "another disk"),
         ("a", "done", ""),
     ]
     world.happenings.clear()

@@ -38,6 +38,7 @@ def everything(screen):
         screen.happened(happening("waiting", step="token"))
         screen.happened(happening("started"))
         screen.happened(happening("report", text="half of it"))
+        screen.happened(happening("notice", text="/dev/sdb is another disk now"))
         screen.happened(happening("done", seconds=1.5))
         screen.happened(happening("failed", step="volumes", text="join/lxd/n2/n2/volumes: no space"))
     screen.say("the end", "bold", type="end")
@@ -55,6 +56,7 @@ def test_in_a_pipe_there_are_plain_lines_without_escape_codes(capsys):
     )
     steps = [line[11:] for line in out.splitlines() if " s  n2" in line]
     assert steps == [
+        "n2  lxd    member  says: /dev/sdb is another disk now",
         "n2  lxd    member  done (1.5 s)",
         "n2  lxd    volumes  FAILED: no space",
     ]
@@ -72,11 +74,11 @@ def test_with_json_every_line_is_an_object_with_type_and_time_errors_too(capsys)
     assert err == ""
     objects = [json.loads(line) for line in out.splitlines()]
     kinds = [one["type"] for one in objects]
-    assert kinds == ["code", "notice", "machine", "plan", *["step"] * 5, "end", "error"]
+    assert kinds == ["code", "notice", "machine", "plan", *["step"] * 6, "end", "error"]
     assert all(isinstance(one["at"], float) for one in objects)
     assert objects[0]["code"] == CODE
     assert objects[3]["machines"]["n1"][0]["destroys"] == ["all on /dev/sdb"]
-    assert objects[7]["seconds"] == 1.5
+    assert objects[8]["seconds"] == 1.5
     assert (objects[-1]["exit_code"], objects[-1]["hint"]) == (5, "add a disk")
 
 

@@ -51,6 +51,7 @@ def test_the_same_command_after_a_cut_in_the_middle_of_a_run(lab):
     assert disks.contents(lab, "n1")["sdc"] == before
     said = n1.run(["cat", LOG]).stdout
     assert status == 0, said
+    assert "/dev/sdb is another disk now; the one in the plan" in said
     assert kinds(lab) == [("n1-sda", "btrfs"), ("n1-sdc", "ext4"), ("n1-sdb", "ceph_bluestore")]
 
 

@@ -91,7 +91,7 @@ class Lanes:
         gate = (happening.hook, happening.step) in GATES and not happening.seconds
         lane = self._lane(happening.machine, happening.plugin)
         step = (happening.hook, happening.about, happening.step)
-        if happening.what == "report":
+        if happening.what in {"report", "notice"}:
             lane.reports[step] = happening.text
         elif happening.what == "started":
             lane.running[step] = self._clock()

@@ -19,7 +19,9 @@ def step_line(happening: Happening) -> str:
     own = f"/{happening.plugin}/{happening.machine}/{happening.about}/{happening.step}: "
     said = happening.text.partition(own)[2] or happening.text  # the line has said whose step it is
     text = f": {said}" if said else ""
-    what = {"failed": "FAILED", "left": "is still there"}.get(happening.what, happening.what)
+    what = {"failed": "FAILED", "left": "is still there", "notice": "says"}.get(
+        happening.what, happening.what
+    )
     return f"{happening.machine}  {happening.plugin:6} {happening.step}{about}  {what}{took}{spoken(text)}"
 
 

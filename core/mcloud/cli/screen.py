@@ -111,7 +111,7 @@ class Screen(Prompts):
             self.output.fields({**happening.model_dump(), "type": "step"})
         elif happening.what == "failed":
             self.output.line(self._stamped(happening), "bold red")
-        elif happening.what in TOLD and work and not self._running:
+        elif happening.what == "notice" or (happening.what in TOLD and work and not self._running):
             self.output.line(self._stamped(happening))
         else:
             with self.output.lock:
