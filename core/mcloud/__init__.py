@@ -22,6 +22,7 @@ from mcloud.errors import (
     ServiceError,
     SettingsError,
     TrustError,
+    UsedElsewhereError,
 )
 from mcloud.forms import Ask, Choice, Duration, Network, SoFar, Topic
 from mcloud.forms.offered import (
@@ -127,6 +128,7 @@ __all__ = [
     "Survey",
     "Topic",
     "TrustError",
+    "UsedElsewhereError",
     "VirtualNetworks",
     "blank_disks",
     "check_interface",

@@ -61,6 +61,14 @@ class ServiceError(McloudError):
     exit_code = 5
 
 
+class UsedElsewhereError(ServiceError):
+    """What this machine made for the whole cloud is in use on others: it is theirs from now on.
+
+    Raised by an `undo`, it keeps nothing on this machine from being taken back: what stands on other
+    machines needs nothing of it. The step counts as gone once its service has left this machine.
+    """
+
+
 class CommandError(ServiceError):
     """A command on a machine failed; its last lines are in the message."""
 
@@ -121,3 +129,8 @@ class DiscoveryError(McloudError):
     """No initiator was found."""
 
     exit_code = 9
+
+
+def words(error: BaseException) -> str:
+    """Return what an error says, with its kind where it is none of ours: a plugin may raise anything."""
+    return str(error) if isinstance(error, McloudError) else f"{type(error).__name__}: {error}"

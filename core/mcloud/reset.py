@@ -16,7 +16,7 @@ from typing import Literal
 
 from mcloud.context import Surroundings
 from mcloud.crew import GLANCE, Crew
-from mcloud.errors import McloudError
+from mcloud.errors import McloudError, words
 from mcloud.host import Host
 from mcloud.journal import Journal
 from mcloud.model import Node
@@ -158,7 +158,7 @@ class Reset:
             seen = look(self._around, lane, step)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything; what cannot be seen is to do
             seen = None
-            self._note(key, f"could not be looked at: {_words(error)}")
+            self._note(key, f"could not be looked at: {words(error)}")
         if self._began(lane, step):
             seen = None
             self._note(key, f"{step.name}, which an earlier reset has begun")
@@ -175,8 +175,8 @@ class Reset:
         try:
             called(self._around, lane, step, doing="run", part=step.run)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the others must go on
-            watch(of_step(lane, step, "left", text=_words(error)))
-            return Left(found.key, _words(error), getattr(error, "hint", "") or AGAIN)
+            watch(of_step(lane, step, "left", text=words(error)))
+            return Left(found.key, words(error), getattr(error, "hint", "") or AGAIN)
         self._mark(lane, step, begun=False)
         after = self._see(found.key, lane, step)
         if after.to_do:
@@ -221,7 +221,3 @@ def _lane(node: Node, plugin: str, steps: tuple[Step, ...]) -> Lane:
 
 def _mark(lane: Lane, step: Step) -> str:
     return f"{BEGUN}/reset-{lane.plugin}-{step.name}"
-
-
-def _words(error: Exception) -> str:
-    return str(error) if isinstance(error, McloudError) else f"{type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 
 from mcloud.context import Surroundings, read_offers, write_offers
 from mcloud.crew import GLANCE, Crew
-from mcloud.errors import McloudError, PluginError, RunFailed
+from mcloud.errors import McloudError, PluginError, RunFailed, words
 from mcloud.journal import Event
 from mcloud.keeping import KeptFiles
 from mcloud.offers import Offer
@@ -192,7 +192,7 @@ class Execution:
             self._events.put(settled)
 
     def _note_failure(self, key: str, error: Exception, seconds: float) -> None:
-        text = str(error) if isinstance(error, McloudError) else f"{type(error).__name__}: {error}"
+        text = words(error)
         try:
             self.around.journal.write("failed", key, error=text[:2000], seconds=round(seconds, 3))
         except PluginError:

@@ -6,7 +6,7 @@ from functools import partial
 
 from mcloud.cloud import plan_for
 from mcloud.context import Surroundings, read_offers
-from mcloud.errors import McloudError, ProtocolError, RunFailed, ServiceError
+from mcloud.errors import McloudError, ProtocolError, RunFailed, ServiceError, UsedElsewhereError, words
 from mcloud.holding import FOUNDATIONS, Holding, last_first
 from mcloud.host import Host
 from mcloud.inputs import Inputs
@@ -144,13 +144,15 @@ def _let_go(around: Surroundings, key: str, holding: Holding, watch: Watch) -> s
     """Undo one step, unless something that is left stands on it; return why it is still there, or None."""
     lane, step = around.plan.steps[key]
     assert isinstance(step, Step)  # noqa: S101 - gates are never begun
+    consumer = holding.hold(key)  # also where it has no undo: what is left stands on what it stands on
     if step.undo is None:
         return "this step cannot be taken back"
-    if (consumer := holding.hold(key)) is not None:
+    if consumer is not None:
         reason: str | None = f"left because {consumer} is still there"
     else:
-        reason = _take_back(around, key, lane, step)
-        if reason is not None:
+        error = _take_back(around, key, lane, step)
+        reason = None if error is None else words(error)
+        if error is not None and not isinstance(error, UsedElsewhereError):
             holding.fail(key)
     if reason is None:
         around.journal.write("undone", key)
@@ -158,18 +160,16 @@ def _let_go(around: Surroundings, key: str, holding: Holding, watch: Watch) -> s
     return reason
 
 
-def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> str | None:
+def _take_back(around: Surroundings, key: str, lane: Lane, step: Step) -> Exception | None:
     """Undo one step; return why it is still there, or None."""
     assert step.undo is not None  # noqa: S101 - asked of steps with an undo only
     try:
         called(around, lane, step, doing="undo", part=step.undo)
         _restore_files(around, key)
         still_there = look(around, lane, step) is not None
-    except McloudError as error:
-        return str(error)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the walk must go on
-        return f"{type(error).__name__}: {error}"
-    return f"{key} was undone without an error, but can still be seen" if still_there else None
+        return error
+    return ServiceError(f"{key} was undone without an error, but can still be seen") if still_there else None
 
 
 def _gone_with_their_service(around: Surroundings, left: dict[str, str]) -> Sequence[str]:

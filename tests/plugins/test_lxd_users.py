@@ -2,10 +2,13 @@
 
 from types import SimpleNamespace
 
+import pytest
+
+from mcloud import ServiceError, UsedElsewhereError
 from mcloud.testing import FakeHost
-from mcloud_lxd.client import SOCKET
+from mcloud_lxd.client import SOCKET, LxdError
 from mcloud_lxd.everywhere import MARK, Wanted
-from mcloud_lxd.users import remove_users
+from mcloud_lxd.users import remove_users, used_elsewhere
 
 POOL = Wanted(kind="storage-pools", name="remote", type="ceph")
 USED = (
@@ -74,6 +77,23 @@ def test_what_is_in_a_pool_goes_with_it_and_is_told():
 def test_of_a_network_only_this_machines_instances_go():
     changes, _said = after(Lxd(), here_only=True)
     assert changes == [("PUT", "/1.0/instances/a/state"), ("DELETE", "/1.0/instances/a")]
+
+
+def test_a_protected_instance_is_an_error_and_is_not_stopped_either():
+    lxd = Lxd()
+    lxd.instances["a"]["expanded_config"] = {"security.protection.delete": "true"}
+    with pytest.raises(ServiceError, match="the instance a on n1 is protected"):
+        after(lxd)
+    assert lxd.changes == []
+
+
+@pytest.mark.parametrize(("used", "kind"), [(USED[1:], UsedElsewhereError), (USED, LxdError), ((), LxdError)])
+def test_in_use_by_others_instances_alone_is_told_apart(used, kind):
+    lxd = Lxd(used)
+    host = FakeHost(sockets={SOCKET: lxd.answer})
+    with pytest.raises(ServiceError) as raised, used_elsewhere(host, "/1.0/storage-pools/remote"):
+        raise LxdError("in use", status=400)
+    assert type(raised.value) is kind
 
 
 def test_what_uses_a_pool_that_is_not_ours_stays():

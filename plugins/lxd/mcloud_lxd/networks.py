@@ -6,7 +6,7 @@ from functools import partial
 from mcloud import Host, NetworkUplink, Node, Offer, ServiceError, Step, StepContext, VirtualNetworks
 from mcloud_lxd.client import LxdError, server, set_config
 from mcloud_lxd.everywhere import Wanted, is_made, make_everywhere, remove_everywhere
-from mcloud_lxd.users import remove_users
+from mcloud_lxd.users import remove_users, used_elsewhere
 
 VIRTUAL = "default"
 BRIDGE = "lxdbr0"
@@ -134,7 +134,8 @@ def _remove(ctx: StepContext) -> None:
         made = Wanted(kind="networks", name=name, type="")
         # Those on this machine go with its LXD, as that step says; others' stay, and keep the network.
         remove_users(ctx, made, here_only=True)
-        remove_everywhere(host, made)
+        with used_elsewhere(host, f"/1.0/{made.path}"):
+            remove_everywhere(host, made)
     if virtual:
         before = {key: ctx.kept(key) or "" for key in (CONNECTION, INTEGRATION_BRIDGE)}
         keys = {f"network.ovn.{key}": "" for key in ("ca_cert", "client_cert", "client_key")}

@@ -11,6 +11,7 @@ from mcloud_lxd.everywhere import MARK
 from mcloud_lxd.networks import default_network
 from mcloud_lxd.remote import root_pool
 from mcloud_lxd.settings import ProfilePolicy
+from mcloud_lxd.users import remove_instances, used_elsewhere
 
 PATH = "/1.0/profiles/default"
 
@@ -111,6 +112,8 @@ def _restore(ctx: StepContext) -> None:
     """Take our devices out by their mark, and put back those that were there and are not any more."""
     if not ctx.has_kept("devices"):
         return
+    # Those on this machine go with its LXD, as that step says; others' keep the profile, and may.
+    remove_instances(ctx, call(ctx.host, "GET", PATH, seconds=10).get("used_by") or (), here_only=True)
     there = call(ctx.host, "GET", PATH, seconds=10)
     before: Devices = json.loads(ctx.kept("devices") or "{}")
     devices = {name: device for name, device in there["devices"].items() if MARK not in device}
@@ -119,7 +122,8 @@ def _restore(ctx: StepContext) -> None:
         for name, device in before.items()
         if name not in devices and (name in OURS or _place(name, device) in OUR_PLACES)
     }
-    _put(ctx, there, {**devices, **gone}, seconds=15)
+    with used_elsewhere(ctx.host, PATH):
+        _put(ctx, there, {**devices, **gone}, seconds=15)
 
 
 def _put(ctx: StepContext, there: Mapping[str, object], devices: Devices, *, seconds: float) -> None:
