@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from mcloud.crew import Crew
 from mcloud.errors import McloudError, ServiceError
 from mcloud.host import Device, Host, Result
-from mcloud.identity import Present, find_pinned, present, refuse_another, refuse_other_content
+from mcloud.identity import (
+    Present,
+    find_new,
+    find_pinned,
+    lasting_name,
+    present,
+    refuse_another,
+    refuse_other_content,
+)
 from mcloud.model import Disk, DiskChoice, Node
 from mcloud.steps import StepContext
 from mcloud.survey.contents import UNKNOWN, UNREADABLE, Content, content
@@ -130,7 +138,7 @@ def hold_disk(
         if not found.sure:
             # Once more, as it was looked at through another opening: a name may have changed in between.
             _refuse_other_content(ctx, node, choice, found=found, device=device, ours=ours)
-        yield HeldDisk(device, now, found.path, _lasting(device, now, choice), ctx, choice, ours)
+        yield HeldDisk(device, now, found.path, lasting_name(device, now, choice), ctx, choice, ours)
 
 
 def _find(host: Host, node: Node, choice: DiskChoice, ours: Bears, ctx: StepContext) -> Present:
@@ -142,6 +150,8 @@ def _find(host: Host, node: Node, choice: DiskChoice, ours: Bears, ctx: StepCont
                 _refuse_other_content(ctx, node, choice, found=found, device=device, ours=ours)
     except ServiceError:
         bearing = disks_bearing(host, ours) if ours is not nobodys else ()
+        if not bearing and (new := find_new(host, node, choice, report=ctx.notice)) is not None:
+            return new
         if len(bearing) != 1:
             raise
         (one,) = bearing
@@ -238,11 +248,3 @@ def _refuse_used(host: Host, device: Device, path: str) -> None:
             "nothing on it was changed",
             hint="name another disk, or free this one (`lsblk`, `fuser -vm` tell who uses it)",
         )
-
-
-def _lasting(device: Device, disk: Disk, choice: DiskChoice) -> str:
-    """Return the best name of a disk that is held: one by id, else the link that was typed."""
-    by_id = [link for link in disk.links if link.startswith("/dev/disk/by-id/") and device.leads(link)]
-    typed = choice.path.startswith("/dev/disk/") and device.leads(choice.path)
-    other = choice.path if typed else disk.device
-    return min(by_id, key=lambda link: ("/wwn-" in link or "/nvme-eui." in link, link), default=other)

@@ -83,6 +83,28 @@ def find_pinned(
     raise ServiceError(_gone(node, choice, pinned, named), hint=_ASK_AGAIN)
 
 
+def find_new(host: Host, node: Node, choice: DiskChoice, *, report: Callable[[str], None]) -> Present | None:
+    """Return the disk that was put in the place of the one in the plan, if it is surely new, and empty.
+
+    A disk that was there when the plan was made, under whatever name, is not new: it may be meant for
+    something else. One that tells no serial number cannot be known for new.
+    """
+    pinned, there = find_disk(node, choice), present(host)
+    named = next((one for one in there if choice.path in {one.path, *one.disk.links}), None)
+    if pinned is None or named is None or any(is_same_disk(pinned, one.disk) for one in there):
+        return None
+    marks = {mark for disk in node.survey.disks for mark in (disk.serial, disk.wwn)}
+    own = {mark for mark in (named.disk.serial, named.disk.wwn) if mark}
+    if not own or own & marks or named.disk.partitions:
+        return None
+    with host.device(named.path) as device:
+        now = content(host, device)
+    if now.type or now.trouble:
+        return None
+    report(f"{choice.path} is a new disk ({_known_by(named.disk)}), and empty: it takes the old one's place")
+    return Present(named.disk, named.disk)  # not sure: that it is empty is looked at once more
+
+
 def refuse_another(host: Host, node: Node, choice: DiskChoice, device: Device, found: Present) -> Disk:
     """Compare an open device with the disk that was looked for; return what it is, or raise ServiceError."""
     block = block_of(host, device.number, found.path)
@@ -121,6 +143,14 @@ def refuse_other_content(
         f"{before}{where and f'; the one in the plan is {where} now'}",
         hint=_ASK_AGAIN,
     )
+
+
+def lasting_name(device: Device, disk: Disk, choice: DiskChoice) -> str:
+    """Return the best name of a disk that is held: one by id, else the link that was typed."""
+    by_id = [link for link in disk.links if link.startswith("/dev/disk/by-id/") and device.leads(link)]
+    typed = choice.path.startswith("/dev/disk/") and device.leads(choice.path)
+    other = choice.path if typed else disk.device
+    return min(by_id, key=lambda link: ("/wwn-" in link or "/nvme-eui." in link, link), default=other)
 
 
 def _is_one_of_its_kind(pinned: Disk, seen: Sequence[Disk]) -> bool:

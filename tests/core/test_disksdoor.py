@@ -86,13 +86,31 @@ def test_its_lasting_name_is_one_that_leads_to_it():
 
 def test_another_disk_in_its_place_is_refused_by_name():
     world = strong()
-    world.host.disks["/dev/sda"] = FakeDisk(serial="C")
+    world.host.disks["/dev/sda"] = FakeDisk(serial="C", content="xfs", id="z")
     with pytest.raises(ServiceError) as refused:
         world.take()
     assert str(refused.value).startswith(
         "/dev/sda of n1 is another disk than the one in the plan: "
         "serial C, 20000000000 bytes, was serial A, 20000000000 bytes"
     )
+
+
+def test_a_new_and_empty_disk_takes_the_place_of_one_that_was_replaced_and_that_is_said():
+    world = strong(content="xfs", id="x")
+    world.host.disks["/dev/sda"] = FakeDisk(serial="C")
+    assert world.take() == ("/dev/sda", "/dev/sda")
+    assert world.said == [
+        "/dev/sda is a new disk (serial C, 20000000000 bytes), and empty: it takes the old one's place"
+    ]
+
+
+@pytest.mark.parametrize("one", [{"serial": "B"}, {"serial": ""}])
+def test_an_empty_disk_that_may_have_been_there_before_is_not_new(one):
+    world = World(FakeDisk(serial="A"), FakeDisk(serial="B"), wipe=True)
+    del world.host.disks["/dev/sdb"]
+    world.host.disks["/dev/sda"] = FakeDisk(**one)
+    with pytest.raises(ServiceError, match="another disk than the one in the plan"):
+        world.take()
 
 
 def test_a_disk_that_is_gone_is_said_to_be():

@@ -42,7 +42,7 @@ def to_the_plan(terminal):
     say(terminal, r"Storage driver for these disks[^:]*\[auto\]: ", "ext4")
     terminal.expect("Not accepted: should be 'auto'")
     say(terminal, r"Storage driver for these disks[^:]*\[auto\]: ", "btrfs")
-    pick(terminal, "taken for local storage")
+    pick(terminal, "taken for local")
     say(terminal, r"internal network[^:]*\[10.10.0.0/24\]: ", "10.10.2.0/24")
     say(terminal, r"public network[^:]*\[10.10.2.0/24\]: ", "10.99.0.0/24")
     terminal.expect("Not accepted: no address in 10.99.0.0/24 on n1")

@@ -103,7 +103,10 @@ def test_our_own_with_a_comment_of_the_operators_is_still_ours(host):
 def test_all_that_we_write_is_read_as_it_stands_there(host, address):
     nodes = [machine(number, address=address.format(number)) for number in (1, 2, 3)]
     internal = "10.0.0.0/24" if "." in address else "fd00::/64"
-    write_conf(host, conf(FSID, nodes[1], nodes, CephSettings(internal_network=internal)))
+    # With encryption the monitors' addresses are in a section of their own, which clients do not read.
+    for encrypted in (False, True):
+        settings = CephSettings(internal_network=internal, encrypt_traffic=encrypted)
+        write_conf(host, conf(FSID, nodes[1], nodes, settings))
     write_conf(host, conf(FSID, cloud(3)[0], cloud(3), CephSettings()))
 
 
@@ -119,6 +122,8 @@ def test_what_ceph_leaves_out_without_a_word_is_an_error_that_names_each_line(ho
     assert "no_such_option = 1 (it knows no such option)" in told
     assert "fsid" not in told
     assert "mon_tick_interval" not in told
+    with pytest.raises(ServiceError, match="mon_lease = 30s"):
+        write_conf(host, f"[global]\nfsid = {FSID}\n[mon]\nmon_lease = 30s\n")
 
 
 def test_a_reader_that_tells_nothing_is_no_proof():

@@ -58,18 +58,35 @@ def write_conf(host: Host, text: str) -> None:
     Raises ServiceError that names such lines.
     """
     host.write(CONF, text)
-    read = _all_shown(host)
-    lines = (line.partition(" = ") for line in text.splitlines() if not line.startswith(("#", "[")))
-    wrong = [
-        f"{key} = {value} ({f'it takes {read[key]}' if key in read else 'it knows no such option'})"
-        for key, _, value in lines
-        if not _same(value, read.get(key))
-    ]
-    if wrong:
+    if wrong := [line for kind, lines in _sections(text).items() for line in _misread(host, kind, lines)]:
         raise ServiceError(
             f"Ceph does not read these lines of {CONF} as they stand there: {'; '.join(wrong)}",
             hint="the settings that they come from are not what this release of Ceph takes",
         )
+
+
+def _sections(text: str) -> dict[str, list[tuple[str, str]]]:
+    """Return the lines, as key and value, by the kind of daemon that their section is for."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    kind = "global"
+    for line in text.splitlines():
+        if line.startswith("["):
+            kind = line.strip("[]").partition(".")[0]
+        elif " = " in line and not line.startswith("#"):
+            key, _, value = line.partition(" = ")
+            found.setdefault(kind, []).append((key, value))
+    return found
+
+
+def _misread(host: Host, kind: str, lines: list[tuple[str, str]]) -> list[str]:
+    """Return the lines of a section that Ceph takes for something else than they say."""
+    # Of [global] any client takes all; of a section only who it is for.
+    read = _all_shown(host, "client.admin" if kind in {"global", "client"} else f"{kind}.0")
+    return [
+        f"{key} = {value} ({f'it takes {read[key]}' if key in read else 'it knows no such option'})"
+        for key, value in lines
+        if not _same(value, read.get(key))
+    ]
 
 
 def of_others(host: Host) -> tuple[str, ...]:
@@ -99,9 +116,9 @@ def _likely(lines: list[str]) -> str | None:
     return next((one[1].lower() for one in found if one), None)
 
 
-def _all_shown(host: Host) -> dict[str, str]:
-    """Return all options as Ceph takes them with this machine's ceph.conf, by name."""
-    shown = host.run([READER, "--conf", CONF, "--dump-all", "--format", "json"], seconds=20)
+def _all_shown(host: Host, name: str) -> dict[str, str]:
+    """Return all options as a client or daemon takes them with this machine's ceph.conf, by their names."""
+    shown = host.run([READER, "--conf", CONF, "--name", name, "--dump-all", "--format", "json"], seconds=20)
     with suppress(ValueError):
         return {str(key): str(value) for key, value in json.loads(shown.stdout).items()}
     raise ServiceError(f"{READER} does not tell what it reads in {CONF}", hint="is ceph-common whole?")
@@ -114,6 +131,9 @@ def _same(written: str, read: str | None) -> bool:
     with suppress(ValueError):
         return float(written) == float(read)
     # An address is shown with the messenger's version, a port and a nonce: v2:10.0.0.1:0/0, v2:[fd00::1]:0/0.
+    # A list of one is shown as that one.
+    if written.startswith("[v") and read == f"{written[1:-1]}/0":
+        return True
     shown = re.fullmatch(r"(?:\w+:)?\[?([0-9a-fA-F.:]+?)\]?:\d+/\d+", read)
     with suppress(ValueError):
         return shown is not None and ip_address(shown[1]) == ip_address(written)
