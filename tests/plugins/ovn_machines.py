@@ -194,7 +194,8 @@ class Debian:
             for command in " ".join(words).split(" -- ")
         ]
         said = [self.settings_of_ovs(command) or self.bridges_of_ovs(command) for command in commands]
-        self.marks = {name: ids for name, ids in self.marks.items() if name in self.bridges}
+        there = {*self.bridges, *(port for ports in self.bridges.values() for port in ports)}
+        self.marks = {name: ids for name, ids in self.marks.items() if name in there}
         return said[-1]
 
     def settings_of_ovs(self, command):
@@ -224,6 +225,10 @@ class Debian:
                 self.addresses.setdefault(bridge, [])
             case ["add-port", bridge, port]:
                 self.bridges[bridge] = [*(one for one in self.bridges[bridge] if one != port), port]
+            case ["del-port", port]:
+                self.bridges = {
+                    name: [one for one in ports if one != port] for name, ports in self.bridges.items()
+                }
             case ["del-br", bridge]:
                 self.bridges.pop(bridge, None)
                 self.addresses.pop(bridge, None)

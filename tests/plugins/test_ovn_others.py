@@ -60,6 +60,9 @@ def test_what_would_break_us_is_put_aside_and_the_rest_is_left():
         assert (ids["ovn-monitor-all"], ids["hostname"]) == ("true", "old-name")
         assert debian.bridges["br-uplink"] == ["eth9"]
         ids["ovn-bridge-mappings"] += ",UPLINK:lxdovn1,physnet2:br-ex,gone:br-gone"
+        # Seen: ovn-controller's end of the patch stayed in the operator's bridge.
+        debian.bridges["br-uplink"].append("patch-ext-to-br-int")
+        debian.marks["patch-ext-to-br-int"] = {"ovn-localnet-port": "ext"}
         walk.undo()
         assert debian.ids == LEFTOVERS | {"ovn-bridge-mappings": "physnet1:br-ex,UPLINK:br-ex,physnet2:br-ex"}
         assert debian.bridges == {"br-int": [], "br-ex": ["eth8"], "br-uplink": ["eth9"]}

@@ -349,6 +349,9 @@ def switch(ids, *bridges):
         "ovs-vsctl --timeout=30 --format=json --columns=name,external_ids list Bridge": json.dumps(
             {"headings": ["name", "external_ids"], "data": listed}
         ),
+        "ovs-vsctl --timeout=30 --format=json --columns=name,external_ids list Port": json.dumps(
+            {"headings": ["name", "external_ids"], "data": []}
+        ),
         "ovs-vsctl --timeout=30 list-br": "\n".join(bridges),
     }
 

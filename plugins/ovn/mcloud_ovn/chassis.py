@@ -18,7 +18,7 @@ from mcloud_ovn.client import (
 )
 from mcloud_ovn.files import AUTHORITY, CERTIFICATE, HOST_DEFAULTS, KEY, defaults
 from mcloud_ovn.kept import keep, kept
-from mcloud_ovn.mark import BEFORE, MARK, foreign_ports, mark_of_run, marks
+from mcloud_ovn.mark import BEFORE, MARK, foreign_ports, mark_of_run, marks, patches
 from mcloud_ovn.others import MAPPINGS, as_before, disturbing, while_here
 from mcloud_ovn.roles import INTEGRATION_BRIDGE, remotes
 
@@ -157,6 +157,8 @@ def give_back(host: Host, mark: str, before: Mapping[str, str | None], report: C
     if not mark:
         return
     if ids.get(MARK) == mark:
+        for port in patches(host):  # in an operator's bridge, too, which was our uplink
+            vsctl(host, "--if-exists", "del-port", port)
         mappings = as_before(host, ids.get(MAPPINGS, ""), before.get(MAPPINGS))
         set_external_ids(host, {**before, MAPPINGS: mappings, MARK: None, BEFORE: None})
     if marks(host).get(INTEGRATION_BRIDGE) != mark:

@@ -21,6 +21,9 @@ BEFORE = "mcloud-before"
 _MADE_BY_OVN = "ovn-"
 """How keys begin that ovn-controller sets at the ports it makes (ovn-controller(8))."""
 
+_PATCH = "ovn-localnet-port"
+"""Key at a port that joins two bridges (controller/patch.c)."""
+
 _INSTANCE = "iface-id"
 """Key at an interface by which OVN knows the instance behind it (ovn-architecture(7))."""
 
@@ -56,6 +59,12 @@ def foreign_ports(host: Host, bridge: str, *, instances: bool = False) -> Sequen
         if key.startswith(_MADE_BY_OVN) or (key == _INSTANCE and not instances)
     }
     return [port for port in there if port not in ovns]
+
+
+def patches(host: Host) -> Sequence[str]:
+    """Return the ports by which ovn-controller joined its bridge to others: it leaves them when it ends."""
+    rows = _rows(host, "Port", "name", "external_ids")
+    return [str(row["name"]) for row in rows if _PATCH in _ids(row["external_ids"])]
 
 
 def refuse_foreign(host: Host, bridge: str) -> None:

@@ -7,7 +7,7 @@ from mcloud import Host, Offer, StepContext
 from mcloud_ovn.chassis import CONTROLLER, HOST, SWITCH
 from mcloud_ovn.client import external_ids, settings_command, systemctl
 from mcloud_ovn.files import BANNER, HOST_DEFAULTS, PACKAGED
-from mcloud_ovn.mark import BEFORE, MARK, foreign_ports, marks
+from mcloud_ovn.mark import BEFORE, MARK, foreign_ports, marks, patches
 from mcloud_ovn.others import MAPPINGS, as_before, disturbing
 from mcloud_ovn.reset_interfaces import SWITCHES, change, end, ports_of, told
 from mcloud_ovn.roles import INTEGRATION_BRIDGE
@@ -66,6 +66,8 @@ def _leave_switch(ctx: StepContext) -> None:
             change(host, "--if-exists", "del-br", INTEGRATION_BRIDGE)
     if MARK not in ids:
         return
+    for port in patches(host):
+        change(host, "--if-exists", "del-port", port)
     before = _before(ids)
     mappings = as_before(host, ids.get(MAPPINGS, ""), before.get(MAPPINGS))
     gone = dict.fromkeys((*_settings_of_ours(ids), MARK, BEFORE))
