@@ -60,7 +60,7 @@ class KeptFiles:
         """Note what a step has made of the files it kept, so that undo knows that from what others made."""
         for path in self._paths(key):
             with suppress(McloudError):
-                self._write(self._file(key, path, after=True), host.image(path))
+                self._write(self._file(key, path, after=True), _digested(host.image(path)))
 
     def change(self, host: Host, path: str, content: bytes) -> None:
         """Give a file that other steps keep another content, with its mode and owner as they are now.
@@ -71,11 +71,11 @@ class KeptFiles:
         if now.content is None:
             raise ServiceError(f"{path} is gone", hint="run the same command again")
         keepers = [self._file(key, path, after=True) for key, name, _value in self._kept() if name == path]
-        ours = [place for place in keepers if place.exists() and _worth(self._read(place)) == _worth(now)]
+        ours = [place for place in keepers if place.exists() and self._is_noted(place, now)]
         changed = replace(now, content=content)
         for place in ours:
             # Before the change: cut off in between, the file is taken for somebody's and kept aside.
-            self._write(place, changed)
+            self._write(place, _digested(changed))
         host.put_back(path, changed)
 
     def restore(self, host: Host, key: str, path: str) -> str:
@@ -126,7 +126,7 @@ class KeptFiles:
         """Keep for the operator what is neither what was there before nor what we made; say so."""
         after = self._file(key, path, after=True)
         noted = after.exists()
-        if now.empty or (noted and _worth(now) == _worth(self._read(after))):
+        if now.empty or (noted and self._is_noted(after, now)):
             return ""
         if now.content is None:
             return f"{path} is a link to {now.link} now, which mcloud did not make: it goes"
@@ -135,6 +135,9 @@ class KeptFiles:
         replace_file(place, now.content, mode=0o600)
         whose = "was changed after mcloud wrote it" if noted else "may have been changed since mcloud began"
         return f"{path} {whose}: what was there now is kept as {place}"
+
+    def _is_noted(self, place: Path, now: FileImage) -> bool:
+        return _worth(self._read(place)) == _worth(_digested(now))
 
     def _free(self, place: Path) -> Path:
         number = 0
@@ -180,6 +183,12 @@ class KeptFiles:
                 f"{place}, which holds what was in a file before, is damaged or gone",
                 hint="put back a copy of it, or that file itself",
             ) from None
+
+
+def _digested(image: FileImage) -> FileImage:
+    """Return an image that tells what we wrote from anything else, and holds none of it: it may be a key."""
+    content = None if image.content is None else hashlib.sha256(image.content).digest()
+    return replace(image, content=content)
 
 
 def _worth(image: FileImage) -> tuple[bytes | None, str | None]:
