@@ -21,6 +21,7 @@ def test_exit_codes_are_those_of_the_manual():
         "SettingsError": 2,
         "PluginError": 3,
         "Overdue": 3,
+        "UsedElsewhereError": 5,
         "PlanError": 4,
         "ServiceError": 5,
         "CommandError": 5,
