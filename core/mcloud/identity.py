@@ -60,7 +60,7 @@ def find_pinned(
     """
     pinned = find_disk(node, choice)
     there = present(host)
-    named = next((one for one in there if choice.path in {one.path, *one.disk.links}), None)
+    named = _named(there, choice)
     if pinned is None:
         raise ServiceError(
             f"{choice.path} is none of the disks that were seen on {node.name} when the plan was made",
@@ -90,7 +90,7 @@ def find_new(host: Host, node: Node, choice: DiskChoice, *, report: Callable[[st
     something else. One that tells no serial number cannot be known for new.
     """
     pinned, there = find_disk(node, choice), present(host)
-    named = next((one for one in there if choice.path in {one.path, *one.disk.links}), None)
+    named = _named(there, choice)
     if pinned is None or named is None or any(is_same_disk(pinned, one.disk) for one in there):
         return None
     marks = {mark for disk in node.survey.disks for mark in (disk.serial, disk.wwn)}
@@ -151,6 +151,11 @@ def lasting_name(device: Device, disk: Disk, choice: DiskChoice) -> str:
     typed = choice.path.startswith("/dev/disk/") and device.leads(choice.path)
     other = choice.path if typed else disk.device
     return min(by_id, key=lambda link: ("/wwn-" in link or "/nvme-eui." in link, link), default=other)
+
+
+def _named(there: Sequence[Present], choice: DiskChoice) -> Present | None:
+    """Return the disk that has the name now which the plan gives, whichever it is."""
+    return next((one for one in there if choice.path in {one.path, *one.disk.links}), None)
 
 
 def _is_one_of_its_kind(pinned: Disk, seen: Sequence[Disk]) -> bool:
